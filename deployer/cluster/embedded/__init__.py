@@ -1,0 +1,1 @@
+"""A Kubernetes cluster in a box of namespaces on this machine."""

@@ -1,0 +1,1 @@
+"""A Pulumi engine, wherever we are: found, downloaded or built."""

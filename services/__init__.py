@@ -1,0 +1,1 @@
+"""The three services, and the few modules that they truly share."""

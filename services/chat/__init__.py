@@ -1,0 +1,1 @@
+"""Rooms: membership, history and the Phoenix websocket."""

@@ -1,0 +1,1 @@
+"""Know people's devices and push to them."""
