@@ -1,0 +1,40 @@
+"""Remember what could not be reached, so that not every run waits for it again."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+_REMEMBER = 24 * 3600.0
+
+
+def failed_lately(cache: Path, key: str) -> str | None:
+    """Return why an attempt failed within the last day, or None when it is worth another try."""
+    entry = _load(cache).get(key)
+    if not entry:
+        return None
+    age = time.time() - float(entry["at"])
+    return str(entry["reason"]) if 0 <= age < _REMEMBER else None
+
+
+def remember_failure(cache: Path, key: str, reason: str) -> None:
+    """Note that an attempt failed just now."""
+    entries = _load(cache) | {key: {"at": time.time(), "reason": reason}}
+    path = _path(cache)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+    fresh.replace(path)
+
+
+def _path(cache: Path) -> Path:
+    return cache / "unreachable.json"
+
+
+def _load(cache: Path) -> dict[str, dict[str, float | str]]:
+    try:
+        loaded = json.loads(_path(cache).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}

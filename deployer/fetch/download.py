@@ -1,0 +1,163 @@
+"""Download a release and believe it only when it matches its publisher's checksum file."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tarfile
+import threading
+import time
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from deployer.fetch.atomic import staging
+from deployer.fetch.errors import DownloadError
+from deployer.report import Report
+
+# Where the internet is closed, names do not resolve or connections hang: both are told apart from slow within this.
+_ANSWER_WITHIN = 3.0
+_STALLED_AFTER = 10.0
+_SLOWEST = 20_000  # bytes a second, on average once the stall time is over
+_CHUNK = 1 << 20
+_CHECKSUMS_LIMIT = 1 << 20
+
+
+def download_archive(url: str, checksums_url: str, *, archive_name: str, destination: Path, report: Report) -> None:
+    """Download one release file, verified, and move it into its place when it is whole.
+
+    Proxies are taken from the environment.
+
+    Args:
+        url: the file's address.
+        checksums_url: its publisher's list of SHA-256 sums.
+        archive_name: the file's name in that list.
+        destination: the path that the file gets.
+        report: where progress goes.
+
+    Raises:
+        DownloadError: no answer within seconds, a refusal, a stall, a file cut short, or a wrong sum.
+    """
+    expected = _read_checksum(checksums_url, archive_name)
+    with staging(destination) as folder:
+        fresh = folder / destination.name
+        actual = _save(url, fresh, archive_name, report)
+        if actual != expected:
+            raise DownloadError(url, f"its SHA-256 is {actual}, the publisher says {expected}")
+        fresh.replace(destination)
+
+
+def extract_files(archive: Path, into: Path) -> list[Path]:
+    """Extract the regular files of a .tar.gz into one flat folder, whatever folders the archive has.
+
+    Raises:
+        DownloadError: it is no archive.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    written = []
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                source = tar.extractfile(member) if member.isreg() else None
+                if source is None:
+                    continue
+                path = into / Path(member.name).name
+                with source, path.open("wb") as target:
+                    shutil.copyfileobj(source, target)
+                path.chmod(0o755 if member.mode & 0o100 else 0o644)
+                written.append(path)
+    except (tarfile.TarError, EOFError) as error:
+        raise DownloadError(archive.name, f"not a readable archive ({error})") from error
+    return written
+
+
+def _read_checksum(url: str, archive_name: str) -> str:
+    with _open(url) as response:
+        try:
+            text = response.read(_CHECKSUMS_LIMIT).decode("utf-8", "replace")
+        except (OSError, HTTPException) as error:
+            raise DownloadError(url, f"broke off ({error})") from error
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[1].lstrip("*") == archive_name:  # noqa: PLR2004  # "sum  name"
+            return words[0].lower()
+    raise DownloadError(url, f"it has no sum for {archive_name}")
+
+
+def _save(url: str, path: Path, archive_name: str, report: Report) -> str:
+    """Write the file and return its SHA-256."""
+    digest = hashlib.sha256()
+    received = 0
+    started = time.monotonic()
+    with _open(url) as response, path.open("wb") as file:
+        size = int(response.headers.get("Content-Length") or 0)
+        while chunk := _read(response, url, received):
+            file.write(chunk)
+            digest.update(chunk)
+            received += len(chunk)
+            took = time.monotonic() - started
+            if took > _STALLED_AFTER and received < took * _SLOWEST:
+                raise DownloadError(url, f"too slow: {received:,} bytes in {took:.0f} s")
+            report.note(f"downloading {archive_name}: {received >> 20} of {size >> 20} MB")
+    if received < size:
+        raise DownloadError(url, f"cut short: {received:,} of {size:,} bytes")
+    return digest.hexdigest()
+
+
+def _read(response: HTTPResponse, url: str, received: int) -> bytes:
+    try:
+        return response.read1(_CHUNK)
+    except (OSError, HTTPException) as error:
+        raise DownloadError(url, f"broke off after {received:,} bytes ({error})") from error
+
+
+def _open(url: str) -> HTTPResponse:
+    """Return the response once its headers are here; nothing, not even a slow resolver, takes longer than we wait."""
+    address = urlsplit(url)
+    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
+        raise DownloadError(url, "not an https address")
+    answer = _Answer(url)
+    thread = threading.Thread(target=answer.fetch, daemon=True)
+    thread.start()
+    thread.join(_ANSWER_WITHIN)
+    return answer.response()
+
+
+class _Answer:
+    """Hold what a request came to, in a thread that may be left behind."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._response: HTTPResponse | None = None
+        self._error: DownloadError | None = None
+
+    def fetch(self) -> None:
+        """Ask, and keep the response or the reason why there is none."""
+        request = Request(self._url, headers={"User-Agent": "stampchat"})  # noqa: S310  # the scheme was checked
+        try:
+            self._response = urlopen(request, timeout=_STALLED_AFTER)  # noqa: S310  # the same
+        except HTTPError as error:
+            self._error = DownloadError(self._url, f"HTTP {error.code}", reachable=_says_publisher(error.code))
+        except URLError as error:
+            self._error = DownloadError(self._url, str(error.reason), reachable=False)
+        except (OSError, HTTPException) as error:
+            self._error = DownloadError(self._url, str(error) or type(error).__name__, reachable=False)
+
+    def response(self) -> HTTPResponse:
+        """Return the response.
+
+        Raises:
+            DownloadError: there is none, or none yet.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._response is None:
+            raise DownloadError(self._url, f"no answer within {_ANSWER_WITHIN:.0f} s", reachable=False)
+        return self._response
+
+
+def _says_publisher(status: int) -> bool:
+    """Tell a publisher's "no such file" from a proxy's refusal to let us out."""
+    return status in (404, 410)
