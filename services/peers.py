@@ -1,0 +1,75 @@
+"""Call another of the services, with our credential and the request's id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from aiohttp import hdrs
+
+from services.errors import PeerUnavailable
+from services.logs import REQUEST_ID_HEADER, request_id
+from services.settings import Secret
+
+CONNECT_SECONDS = 2.0
+TOTAL_SECONDS = 10.0
+# Our own services answer in a few hundred bytes.
+MAX_ANSWER_BYTES = 1024 * 1024
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the one HTTP client of a service and close it at the end."""
+    timeout = aiohttp.ClientTimeout(total=TOTAL_SECONDS, connect=CONNECT_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        yield session
+
+
+class Peer:
+    """Be the way to one port of another service.
+
+    Args:
+        name: what it is called in an error, such as "chat".
+        url: its address, without a trailing slash.
+        session: the HTTP client to use.
+        credential: what its internal port asks for; none for a public port.
+    """
+
+    def __init__(
+        self, name: str, url: str, session: aiohttp.ClientSession, *, credential: Secret | None = None
+    ) -> None:
+        self._name = name
+        self._url = url
+        self._session = session
+        self._credential = credential
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON that a GET answers.
+
+        Raises:
+            PeerUnavailable: no answer, no JSON, or an error.
+        """
+        return await self._request(hdrs.METH_GET, path, None)
+
+    async def post(self, path: str, body: object) -> Any:
+        """Return the JSON that a POST of JSON answers.
+
+        Raises:
+            PeerUnavailable: no answer, no JSON, or an error.
+        """
+        return await self._request(hdrs.METH_POST, path, body)
+
+    async def _request(self, method: str, path: str, body: object) -> Any:
+        headers = {REQUEST_ID_HEADER: request_id()} if request_id() else {}
+        if self._credential is not None:
+            headers[hdrs.AUTHORIZATION] = f"Bearer {self._credential.reveal()}"
+        try:
+            async with self._session.request(method, self._url + path, json=body, headers=headers) as response:
+                content = await response.content.read(MAX_ANSWER_BYTES)
+                response.raise_for_status()
+                return json.loads(content)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise PeerUnavailable(f"The {self._name} service does not answer; try again soon.") from error

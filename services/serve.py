@@ -1,0 +1,167 @@
+"""Run a service: both of its ports until SIGTERM, or its migrations."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import uvloop
+from aiohttp import web
+
+from services.errors import StartError
+from services.health import Health
+from services.logs import configure_logging
+from services.migrations import migrate
+from services.settings import DatabaseSettings, ServerSettings, Source, load_database
+
+EXIT_FAILED = 1
+EXIT_MISUSED = 2
+logger = logging.getLogger(__name__)
+
+
+class ServiceSettings(Protocol):
+    """Be what every service's settings have."""
+
+    @property
+    def server(self) -> ServerSettings:
+        """Where it listens."""
+
+    @property
+    def database(self) -> DatabaseSettings:
+        """Where it stores."""
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+@dataclass(frozen=True)
+class Apps:
+    """Hold the two applications of an opened service.
+
+    Attributes:
+        public: what the gateway reaches.
+        internal: what only machines reach.
+        health: what readiness reports; serving sets `draining` at SIGTERM. What a service does then (chat tells its
+            sockets to reconnect) it hangs on `public.on_shutdown`, which runs after the port stopped listening.
+    """
+
+    public: web.Application
+    internal: web.Application
+    health: Health
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Say which ports were bound."""
+
+    public: int
+    internal: int
+
+
+@dataclass(frozen=True)
+class Service(Generic[S]):
+    """Describe one service to main().
+
+    Attributes:
+        name: auth, chat or notifications.
+        load_settings: reads all of its settings.
+        open_apps: opens its resources, makes its applications and closes the resources at the end.
+        migrations: the folder of its SQL files.
+    """
+
+    name: str
+    load_settings: Callable[[Source], S]
+    open_apps: Callable[[S], AbstractAsyncContextManager[Apps]]
+    migrations: Path
+
+
+@contextlib.asynccontextmanager
+async def listening(apps: Apps, server: ServerSettings) -> AsyncIterator[Ports]:
+    """Bind both ports; at the end stop the public one first, and answer probes until its last request is done."""
+    # Our own access log names no query, in which a token may be.
+    internal = web.AppRunner(apps.internal, access_log=None, shutdown_timeout=1)
+    public = web.AppRunner(apps.public, access_log=None, shutdown_timeout=server.grace_seconds)
+    try:
+        yield Ports(
+            internal=await _bind(internal, server.host, server.internal_port),
+            public=await _bind(public, server.host, server.public_port),
+        )
+    finally:
+        await public.cleanup()
+        await internal.cleanup()
+
+
+async def _bind(runner: web.AppRunner, host: str, port: int) -> int:
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+    except OSError as error:
+        raise StartError(f"Port {port} of {host} cannot be bound: {error.strerror or error}.") from error
+    return int(runner.addresses[0][1])
+
+
+async def serve(opened: AbstractAsyncContextManager[Apps], server: ServerSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight.
+
+    Kubernetes takes a pod out of its Service while the preStop hook sleeps, so no new request arrives meanwhile.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with opened as apps, listening(apps, server) as ports:
+        logger.info("serving", extra={"fields": {"public": ports.public, "internal": ports.internal}})
+        await stop.wait()
+        apps.health.draining = True
+        logger.info("stopping")
+    logger.info("stopped")
+
+
+def main(service: Service[S], arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
+    """Serve, or migrate when told so; return the exit code.
+
+    Args:
+        service: what to run.
+        arguments: none, or "migrate".
+        environ: the settings; the process's environment unless told.
+    """
+    source = Source(os.environ if environ is None else environ)
+    try:
+        match list(arguments):
+            case []:
+                _run_server(service, source)
+            case ["migrate"]:
+                _run_migrations(service, source)
+            case _:
+                sys.stderr.write(f"usage: python -m services.{service.name} [migrate]\n")
+                return EXIT_MISUSED
+    except StartError as error:
+        sys.stderr.write(f"services.{service.name} cannot start. {error}\n")
+        return EXIT_FAILED
+    return 0
+
+
+def _run_server(service: Service[S], source: Source) -> None:
+    settings = service.load_settings(source)
+    source.finish()
+    configure_logging(service.name, settings.server.log_level)
+    if unread := source.unread():
+        logger.warning("unknown settings", extra={"fields": {"names": unread}})
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(service.open_apps(settings), settings.server))
+
+
+def _run_migrations(service: Service[S], source: Source) -> None:
+    database = load_database(source)
+    source.finish()
+    configure_logging(service.name, "info")
+    asyncio.run(migrate(database, service.migrations))

@@ -1,0 +1,161 @@
+"""Mint and verify the session tokens: EdDSA, so that auth alone can mint and everybody can verify."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from services.errors import TokenError
+from services.settings import Secret, Source
+
+# Fixed here and never read from a token's header (RFC 8725, section 3.1).
+ALGORITHM = "EdDSA"
+ISSUER = "stampchat-auth"
+AUDIENCE = "stampchat"
+LIFETIME_SECONDS = 3600
+# PyJWT refuses an iat in the future, and two machines' clocks differ a little.
+LEEWAY_SECONDS = 30
+# Ours are under 1 KiB; what is far longer is not ours and not worth a signature check.
+MAX_TOKEN_LENGTH = 8192
+
+PublicKeys = Mapping[str, Ed25519PublicKey]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Say who a token speaks for.
+
+    Attributes:
+        id: the user's row in auth.
+        identity: the key that joins the three services.
+        name: what the user is called, if anything.
+        email: as the provider gave it.
+        picture: an address, as the provider gave it.
+        auth_time: when the session began; a refresh keeps it.
+        iat: when this token was minted.
+        exp: when it ends.
+    """
+
+    id: int
+    identity: str
+    name: str | None
+    email: str | None
+    picture: str | None
+    auth_time: int
+    iat: int
+    exp: int
+
+
+def derive_private_key(private_key: Secret) -> Ed25519PrivateKey:
+    """Derive the signing key: its seed is the SHA-256 of the generated string."""
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(private_key.reveal().encode()).digest())
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """Return the kid: the first 8 hex digits of the SHA-256 of the raw public key."""
+    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return hashlib.sha256(raw).hexdigest()[:8]
+
+
+def encode_public_key(key: Ed25519PublicKey) -> str:
+    """Return the PEM form in which keys are handed to the other services."""
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode("ascii")
+
+
+def load_public_keys(source: Source) -> PublicKeys:
+    """Read every <kid>.pem of the keys folder; there are several while a rotation lasts."""
+    folder = source.folder("TOKEN_KEYS_DIR")
+    keys: dict[str, Ed25519PublicKey] = {}
+    for path in sorted(folder.glob("*.pem")):
+        try:
+            key = serialization.load_pem_public_key(path.read_bytes())
+        except (OSError, ValueError):
+            key = None
+        if not isinstance(key, Ed25519PublicKey) or key_id(key) != path.stem:
+            source.problem("TOKEN_KEYS_DIR", f"holds {path.name}, which is not the Ed25519 public key of that id")
+        else:
+            keys[path.stem] = key
+    if folder.is_dir() and not keys:
+        source.problem("TOKEN_KEYS_DIR", f"names {folder}, which holds no usable <kid>.pem")
+    return keys
+
+
+class Signer:
+    """Mint tokens with the one private key.
+
+    Args:
+        private_key: the generated string from which the key is derived.
+    """
+
+    def __init__(self, private_key: Secret) -> None:
+        self._key = derive_private_key(private_key)
+        self.public_key = self._key.public_key()
+        self.kid = key_id(self.public_key)
+
+    def mint(self, user: Mapping[str, Any], *, auth_time: int, expires: int, now: int | None = None) -> str:
+        """Mint one token.
+
+        Args:
+            user: id, identity, name, email, picture.
+            auth_time: when the session began.
+            expires: when the token ends.
+            now: the moment of minting; the present unless told.
+        """
+        claims = {
+            **user,
+            "sub": str(user["id"]),
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "iat": int(time.time()) if now is None else now,
+            "exp": expires,
+            "auth_time": auth_time,
+        }
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self.kid})
+
+
+class Verifier:
+    """Verify tokens with the public keys.
+
+    Args:
+        keys: by kid.
+    """
+
+    def __init__(self, keys: PublicKeys) -> None:
+        self._keys = dict(keys)
+
+    def verify(self, token: str) -> Claims:
+        """Return whom a token speaks for.
+
+        Raises:
+            TokenError: it is not ours, not for us, or over.
+        """
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise TokenError("The token is too long.")
+        try:
+            kid = jwt.get_unverified_header(token).get("kid")
+            key = self._keys.get(kid) if isinstance(kid, str) else None
+            if key is None:
+                raise TokenError("The token is signed with a key that is not known here.")
+            payload = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iat", "sub", "iss", "aud"]},
+            )
+            return msgspec.convert(payload, Claims)
+        except jwt.ExpiredSignatureError as error:
+            raise TokenError("The token has expired.", code="token_expired") from error
+        except (jwt.PyJWTError, msgspec.ValidationError, ValueError) as error:
+            raise TokenError("The token is not valid.") from error

@@ -1,0 +1,246 @@
+"""Make the two aiohttp applications of a service, and turn every failure into its JSON answer in one place."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from services import errors
+from services.health import Health
+from services.logs import REQUEST_ID_HEADER, adopt_request_id
+from services.metrics import Metrics
+from services.settings import Secret, ServerSettings
+from services.tokens import Claims, Verifier
+
+SERVER = web.AppKey("server", ServerSettings)
+HEALTH = web.AppKey("health", Health)
+METRICS = web.AppKey("metrics", Metrics)
+VERIFIER = web.AppKey("verifier", Verifier)
+CREDENTIAL = web.AppKey("credential", Secret)
+OPENAPI = web.AppKey("openapi", dict[str, Any])
+
+# Postgres text holds no NUL; every column of the original's is varchar(255).
+NO_NUL = r"\A[^\x00]*\Z"
+Line = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=NO_NUL)]
+
+STATUS: Mapping[type[errors.RequestError], int] = {
+    errors.Malformed: 400,
+    errors.NotAuthenticated: 401,
+    errors.NotFound: 404,
+    errors.NotAllowed: 405,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.Invalid: 422,
+    errors.TooManyRequests: 429,
+    errors.Unavailable: 503,
+}
+_OPEN = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json"})
+# Probes and scrapes come every few seconds and say nothing new.
+_QUIET = _OPEN
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+def create_public_app(*, server: ServerSettings, health: Health, metrics: Metrics) -> web.Application:
+    """Make the application that the gateway reaches; it serves the routes that its service adds and nothing else."""
+    app = web.Application(
+        middlewares=[_observe("public"), _answer_errors],
+        client_max_size=server.max_body_bytes,
+    )
+    app[SERVER], app[HEALTH], app[METRICS] = server, health, metrics
+    return app
+
+
+def create_internal_app(
+    *, server: ServerSettings, health: Health, metrics: Metrics, credential: Secret, openapi: dict[str, Any]
+) -> web.Application:
+    """Make the application for machines: health, metrics and the API's description are open, the rest asks who calls.
+
+    Args:
+        server: where it listens and what it accepts.
+        health: what readiness reports.
+        metrics: what is scraped.
+        credential: what callers of every other route have to show.
+        openapi: the description of the public port.
+    """
+    app = web.Application(
+        middlewares=[_observe("internal"), _answer_errors, _require_credential],
+        client_max_size=max(server.max_body_bytes, 1024 * 1024),
+    )
+    app[SERVER], app[HEALTH], app[METRICS] = server, health, metrics
+    app[CREDENTIAL], app[OPENAPI] = credential, openapi
+    app.router.add_get("/livez", _livez)
+    app.router.add_get("/readyz", _readyz)
+    app.router.add_get("/metrics", _metrics)
+    app.router.add_get("/openapi.json", _openapi)
+    return app
+
+
+def json_response(data: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Answer with JSON."""
+    body = msgspec.json.encode(data)
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
+
+
+def error_response(error: errors.RequestError) -> web.Response:
+    """Answer with the one shape that errors have."""
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    headers: dict[str, str] = {}
+    if error.retry_after is not None:
+        headers[hdrs.RETRY_AFTER] = str(error.retry_after)
+    if isinstance(error, errors.NotAuthenticated):
+        headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+    return json_response({"error": {"code": error.code, "message": error.message}}, status=status, headers=headers)
+
+
+async def read_json(request: web.Request, kind: type[T]) -> T:
+    """Read the body as one msgspec type; unknown fields are ignored.
+
+    Raises:
+        Malformed: the body is not JSON.
+        Invalid: it is JSON, but a field is missing, of the wrong type or out of its limits.
+        TooLarge: it is over the limit.
+    """
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except msgspec.ValidationError as error:
+        raise errors.Invalid(f"The body does not fit: {error}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise errors.Malformed("The body is not JSON.") from error
+
+
+def bearer_token(request: web.Request) -> str:
+    """Return the bearer of the Authorization header.
+
+    Raises:
+        NotAuthenticated: there is none.
+    """
+    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise errors.NotAuthenticated("A bearer token is needed.")
+    return token.strip()
+
+
+def authenticate(request: web.Request) -> Claims:
+    """Return whom the request's bearer speaks for; the application holds a VERIFIER.
+
+    Raises:
+        NotAuthenticated: no bearer, or one that does not verify.
+    """
+    return request.app[VERIFIER].verify(bearer_token(request))
+
+
+def client_address(request: web.Request) -> str:
+    """Return the address of the client that the trusted proxies saw.
+
+    Each proxy appends the address that it saw, so the last `trusted_hops` entries are theirs, and what stands before
+    them is whatever the client chose to send.
+    """
+    hops = request.app[SERVER].trusted_hops
+    forwarded = [part.strip() for line in request.headers.getall("X-Forwarded-For", []) for part in line.split(",")]
+    if 0 < hops <= len(forwarded):
+        return forwarded[-hops]
+    return request.remote or ""
+
+
+def _observe(port: str) -> Middleware:
+    @web.middleware
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        request_id = adopt_request_id(request.headers.get(REQUEST_ID_HEADER))
+        status = 499  # What nginx says when the client went away before its answer.
+        try:
+            response = await handler(request)
+            status = response.status
+        finally:
+            _record(port, request, status, time.perf_counter() - started)
+        if not response.prepared:
+            response.headers[REQUEST_ID_HEADER] = request_id
+        return response
+
+    return observe
+
+
+def _record(port: str, request: web.Request, status: int, seconds: float) -> None:
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unmatched"
+    # An upgraded socket lives for hours; its length is not a latency.
+    elapsed = 0.0 if status == HTTPStatus.SWITCHING_PROTOCOLS else seconds
+    method = request.method if request.method in hdrs.METH_ALL else "OTHER"
+    request.app[METRICS].observe(port, route, method, status, elapsed)
+    level = logging.DEBUG if route in _QUIET else logging.INFO
+    if logger.isEnabledFor(level):
+        fields = {
+            "port": port,
+            "method": request.method,
+            # The path alone: a query can hold a token.
+            "path": request.path,
+            "status": status,
+            "milliseconds": round(seconds * 1000, 1),
+            "client": client_address(request),
+        }
+        logger.log(level, "request", extra={"fields": fields})
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except errors.RequestError as error:
+        if error.__cause__ is not None and isinstance(error, errors.Unavailable):
+            logger.warning("unavailable", extra={"fields": {"code": error.code, "cause": repr(error.__cause__)}})
+        return error_response(error)
+    except web.HTTPException as answer:
+        return _answer_router(answer)
+    except Exception:
+        logger.exception("a request failed")
+        failure = {"error": {"code": "internal", "message": "Something went wrong on our side."}}
+        return json_response(failure, status=500)
+
+
+def _answer_router(answer: web.HTTPException) -> web.Response:
+    """Put what aiohttp itself refuses into our words."""
+    if isinstance(answer, web.HTTPMethodNotAllowed):
+        response = error_response(errors.NotAllowed("This path has no such method."))
+        response.headers[hdrs.ALLOW] = ", ".join(sorted(answer.allowed_methods))
+        return response
+    if isinstance(answer, web.HTTPRequestEntityTooLarge):
+        return error_response(errors.TooLarge("The body is too large."))
+    if isinstance(answer, web.HTTPNotFound):
+        return error_response(errors.NotFound("There is nothing here."))
+    code = answer.reason.lower().replace(" ", "_") if answer.reason else "failed"
+    return json_response({"error": {"code": code, "message": f"{answer.reason}."}}, status=answer.status)
+
+
+@web.middleware
+async def _require_credential(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.path not in _OPEN and not request.app[CREDENTIAL].matches(bearer_token(request)):
+        raise errors.NotAuthenticated("The credential is not ours.")
+    return await handler(request)
+
+
+async def _livez(_request: web.Request) -> web.Response:
+    return json_response({"status": "alive"})
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    ready, checks = await request.app[HEALTH].report()
+    word = "ready" if ready else "not ready"
+    return json_response({"status": word, "checks": checks}, status=200 if ready else 503)
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    headers = {hdrs.CONTENT_TYPE: "text/plain; version=0.0.4; charset=utf-8"}
+    return web.Response(body=request.app[METRICS].render(), headers=headers)
+
+
+async def _openapi(request: web.Request) -> web.Response:
+    return json_response(request.app[OPENAPI])
