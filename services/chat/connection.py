@@ -1,0 +1,148 @@
+"""Decide what a frame means for one connection, in the order of Phoenix's socket.ex; no I/O in here.
+
+handle() takes a client's message and returns effects, to be carried out in order. What ends later (a join that asks
+the database) is told back with joined(), refused(), close() or crash(), which return what is to be sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from services.chat.protocol import Message, Ref, Reply
+
+# Phoenix's own cap since 1.7; a phone joins one room, a desktop client its rooms.
+MAX_CHANNELS = 100
+ROOM_PREFIX = "room:"
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class Channel:
+    """Stand for one join of one topic on one connection; a second join of the topic is another channel.
+
+    Attributes:
+        topic: the topic as the client writes it.
+        join_ref: goes into every frame about this join.
+    """
+
+    topic: str
+    join_ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this to the client."""
+
+    frame: Message | Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Find out whether the client may join, then call joined() or refused()."""
+
+    channel: Channel
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Stop delivering the topic to this channel."""
+
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Do what an event of a joined topic asks for."""
+
+    channel: Channel
+    message: Message
+
+
+Effect: TypeAlias = Send | Join | Part | Dispatch
+
+
+class Connection:
+    """Remember what one connection has joined.
+
+    Args:
+        max_channels: how many topics it may join at once.
+    """
+
+    def __init__(self, *, max_channels: int = MAX_CHANNELS) -> None:
+        self._max_channels = max_channels
+        self._channels: dict[str, Channel] = {}
+
+    def is_open(self, channel: Channel) -> bool:
+        """Say whether the channel is still the topic's own: joining or joined."""
+        return self._channels.get(channel.topic) is channel
+
+    def handle(self, message: Message) -> list[Effect]:  # noqa: PLR0911  # a table: one clause, one answer
+        """Return what a client's message causes."""
+        channel = self._channels.get(message.topic)
+        match channel, message:
+            case _, Message(topic="phoenix", event="heartbeat"):
+                return [Send(Reply("phoenix", "ok", {}, ref=message.ref))]
+            case None, Message(event="phx_join"):
+                return self._join(message)
+            case Channel(), Message(event="phx_join"):
+                return [*self._drop(channel), *self._join(message)]
+            # A null join_ref is valid on all but joins; another one belongs to a channel that is gone.
+            case Channel(), Message(join_ref=stale) if stale is not None and stale != channel.join_ref:
+                return []
+            case Channel(), Message(event="phx_leave"):
+                reply = Reply(channel.topic, "ok", {}, ref=message.ref, join_ref=channel.join_ref)
+                return [Send(reply), *self._drop(channel)]
+            case Channel(), _:
+                return [Dispatch(channel, message)]
+            case None, Message(event="phx_leave"):
+                return [Send(Reply(message.topic, "ok", {}, ref=message.ref, join_ref=message.join_ref))]
+            case _:
+                return [Send(unmatched(message))]
+
+    def joined(self, channel: Channel, ref: Ref, response: Any) -> list[Send]:
+        """Answer a join that went well, unless the client has closed the channel meanwhile."""
+        if not self.is_open(channel):
+            return []
+        return [Send(Reply(channel.topic, "ok", response, ref=ref, join_ref=channel.join_ref))]
+
+    def refused(self, channel: Channel, ref: Ref, reason: str) -> list[Send]:
+        """Answer a join that may not be, and forget the channel."""
+        if not self.is_open(channel):
+            return []
+        del self._channels[channel.topic]
+        return [Send(Reply(channel.topic, "error", {"reason": reason}, ref=ref, join_ref=channel.join_ref))]
+
+    def close(self, channel: Channel) -> list[Send]:
+        """End a channel from our side: the member left, or was removed."""
+        return self._end(channel, "phx_close")
+
+    def crash(self, channel: Channel) -> list[Send]:
+        """End a channel that we cannot go on with; Phoenix's clients join again after it."""
+        return self._end(channel, "phx_error")
+
+    def _join(self, message: Message) -> list[Effect]:
+        # phoenix.js makes the two refs equal; a client without a join_ref is answered as Phoenix 1.4 did.
+        join_ref = message.ref if message.join_ref is None else message.join_ref
+        if not message.topic.startswith(ROOM_PREFIX):
+            return [Send(unmatched(message))]
+        if len(self._channels) >= self._max_channels:
+            response = {"reason": "too many channels joined"}
+            return [Send(Reply(message.topic, "error", response, ref=message.ref, join_ref=join_ref))]
+        channel = Channel(message.topic, join_ref)
+        self._channels[message.topic] = channel
+        return [Join(channel, message)]
+
+    def _drop(self, channel: Channel) -> list[Effect]:
+        return [Part(channel), *self._end(channel, "phx_close")]
+
+    def _end(self, channel: Channel, event: str) -> list[Send]:
+        if not self.is_open(channel):
+            return []
+        del self._channels[channel.topic]
+        return [Send(Message(channel.topic, event, {}, ref=channel.join_ref, join_ref=channel.join_ref))]
+
+
+def unmatched(message: Message) -> Reply:
+    """Answer for a topic that the connection has not joined, as Phoenix does."""
+    return Reply(message.topic, "error", {"reason": "unmatched topic"}, ref=message.ref)
