@@ -83,6 +83,7 @@ class ImageSpec:
         env: variables, in order.
         user: "uid:gid", numeric so that runAsNonRoot can be checked.
         working_dir: where the program starts.
+        stop_signal: what asks the program to end, where SIGTERM is not it ("SIGINT").
         labels: anything to know about the image.
     """
 
@@ -93,6 +94,7 @@ class ImageSpec:
     env: tuple[tuple[str, str], ...] = ()
     user: str = "10001:10001"
     working_dir: str = "/"
+    stop_signal: str = "SIGTERM"
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -166,6 +168,7 @@ def _describe(image: ImageSpec, arch: str) -> tuple[bytes, bytes]:
                 "Entrypoint": list(image.entrypoint),
                 "Cmd": list(image.cmd),
                 "WorkingDir": image.working_dir,
+                "StopSignal": image.stop_signal,
                 "Labels": dict(image.labels),
             },
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in image.layers]},

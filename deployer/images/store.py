@@ -1,0 +1,74 @@
+"""Keep layers in the cache, each under a key of what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployer.fetch.atomic import exclusive
+from deployer.oci import Entry, Layer, write_layer
+
+
+@dataclass(frozen=True)
+class LayerStore:
+    """Make each layer once.
+
+    Attributes:
+        folder: holds NAME-KEY.tar and, written last, NAME-KEY.json with its digest and size.
+    """
+
+    folder: Path
+
+    def layer(self, name: str, key: str, build: Callable[[], Iterable[Entry]]) -> Layer:
+        """Return the layer of this key, made now if it never was.
+
+        Args:
+            name: what it is, for people who look into the folder.
+            key: of everything that it is made from (see key_of).
+            build: returns its entries; called only if the layer is not there.
+        """
+        path = self.folder / f"{name}-{key}.tar"
+        record = path.with_suffix(".json")
+        kept = _load(record, path)
+        if kept is not None:
+            return kept
+        with exclusive(path):
+            kept = _load(record, path)  # another clone may have made it while we waited
+            if kept is None:
+                kept = write_layer(path, build())
+                _save(record, kept)
+        return kept
+
+
+def key_of(*parts: object) -> str:
+    """Return a short digest of what a layer is made from.
+
+    Args:
+        parts: JSON values, or bytes.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part if isinstance(part, bytes) else json.dumps(part, sort_keys=True).encode()
+        digest.update(b"%d:" % len(content))
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def _load(record: Path, path: Path) -> Layer | None:
+    """Return the layer if its record is there and its tar has the size that the record says."""
+    try:
+        said = json.loads(record.read_text(encoding="utf-8"))
+        layer = Layer(path=path, digest=said["digest"], diff_id=said["diff_id"], size=said["size"])
+        return layer if path.stat().st_size == layer.size else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _save(record: Path, layer: Layer) -> None:
+    part = record.with_name(f".{record.name}.part")
+    said = {"digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size}
+    part.write_text(json.dumps(said), encoding="utf-8")
+    part.replace(record)
