@@ -14,6 +14,7 @@ ServiceError
     ├── TooLarge: the body is over the limit
     ├── Invalid: JSON of the wrong shape, or a value out of its limits
     ├── TooManyRequests: the caller is over its rate
+    ├── BadGateway: the answer of another service is all that was asked for, and there is none
     └── Unavailable: a part that we need is away; the same request may succeed later
         ├── DatabaseUnavailable
         └── PeerUnavailable: another of the services
@@ -122,6 +123,12 @@ class TooManyRequests(RequestError):
     """Slow a caller down."""
 
     code = "too_many_requests"
+
+
+class BadGateway(RequestError):
+    """Say that the service behind us gave no answer to hand on."""
+
+    code = "bad_gateway"
 
 
 class Unavailable(RequestError):

@@ -39,6 +39,7 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.TooLarge: 413,
     errors.Invalid: 422,
     errors.TooManyRequests: 429,
+    errors.BadGateway: 502,
     errors.Unavailable: 503,
 }
 _OPEN = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json"})

@@ -1,0 +1,100 @@
+"""Keep the provider's public keys: as long as it says, fetched by one request at a time, stale for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from services.auth.errors import ProviderUnavailable
+
+# When the answer names none; Google's is some hours.
+DEFAULT_MAX_AGE = 3600
+LEAST_MAX_AGE = 60
+MOST_MAX_AGE = 86_400
+# Keys stay in use this long after their age when new ones cannot be fetched.
+STALE_SECONDS = 3600
+# Between two attempts after a failure, and between two looks for a key id that nobody knows: a stranger's token must
+# not make us ask Google each time.
+PAUSE_SECONDS = 5
+MAX_BYTES = 256 * 1024
+
+_MAX_AGE = re.compile(r"\bmax-age=(\d{1,9})\b")
+logger = logging.getLogger(__name__)
+
+
+class FirebaseKeys:
+    """Find a public key by its id.
+
+    Args:
+        url: where the JWKS lies.
+        session: the HTTP client to use.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self, url: str, session: aiohttp.ClientSession, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._url = url
+        self._session = session
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._keys: dict[str, RSAPublicKey] = {}
+        self._fresh_until = float("-inf")
+        self._next_attempt = float("-inf")
+
+    async def find(self, kid: str) -> RSAPublicKey | None:
+        """Return the key of an id, or nothing when the provider has no such key.
+
+        Raises:
+            ProviderUnavailable: there are no keys that could still be used.
+        """
+        if self._wants_fetch(kid):
+            async with self._lock:
+                # Those who waited find what the first one fetched.
+                if self._wants_fetch(kid):
+                    await self._refresh()
+        if self._clock() > self._fresh_until + STALE_SECONDS:
+            raise ProviderUnavailable("The login provider's keys cannot be fetched; try again soon.", retry_after=5)
+        return self._keys.get(kid)
+
+    def _wants_fetch(self, kid: str) -> bool:
+        now = self._clock()
+        return now >= self._next_attempt and (now >= self._fresh_until or kid not in self._keys)
+
+    async def _refresh(self) -> None:
+        try:
+            async with self._session.get(self._url) as response:
+                content = await response.content.read(MAX_BYTES)
+                response.raise_for_status()
+                max_age = _max_age(response.headers.get(aiohttp.hdrs.CACHE_CONTROL, ""))
+            keys = _parse_keys(content)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, jwt.PyJWTError) as error:
+            logger.warning("the login provider's keys cannot be fetched", extra={"fields": {"reason": repr(error)}})
+        else:
+            self._keys = keys
+            self._fresh_until = self._clock() + max_age
+        finally:
+            self._next_attempt = self._clock() + PAUSE_SECONDS
+
+
+def _max_age(cache_control: str) -> int:
+    match = _MAX_AGE.search(cache_control)
+    return max(LEAST_MAX_AGE, min(MOST_MAX_AGE, int(match[1]))) if match else DEFAULT_MAX_AGE
+
+
+def _parse_keys(content: bytes) -> dict[str, RSAPublicKey]:
+    document = msgspec.json.decode(content, type=dict[str, list[dict[str, Any]]])
+    keys = {entry["kid"]: jwt.PyJWK.from_dict(entry).key for entry in document.get("keys", []) if "kid" in entry}
+    usable = {kid: key for kid, key in keys.items() if isinstance(key, RSAPublicKey)}
+    if not usable:
+        raise ValueError("the document holds no RSA key")
+    return usable

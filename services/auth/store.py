@@ -1,0 +1,89 @@
+"""Find and make users: one row a person, however many log in at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from services.auth.identity import build_identity
+from services.auth.providers import Profile
+from services.database import Connection, Database
+
+# Rows of the original's may repeat a uid: the oldest is the user.
+_BY_UID = "SELECT id, uid, name, email, picture FROM users WHERE uid = $1 ORDER BY id LIMIT 1"
+_BY_ID = "SELECT id, uid, name, email, picture FROM users WHERE id = $1"
+_INSERT = (
+    "INSERT INTO users (uid, name, email, picture) VALUES ($1, $2, $3, $4) RETURNING id, uid, name, email, picture"
+)
+# There is no unique index to race against, so the first login of a uid holds a lock on that uid. The first number keeps
+# this lock apart from any other use of advisory locks in the database.
+_LOCK = "SELECT pg_advisory_xact_lock(1001, hashtext($1))"
+
+
+@dataclass(frozen=True)
+class User:
+    """Hold one user's row."""
+
+    id: int
+    uid: str
+    name: str | None
+    email: str | None
+    picture: str | None
+
+    @property
+    def identity(self) -> str:
+        """The key by which the other services know this user."""
+        return build_identity(self.name, self.uid)
+
+    def public(self) -> dict[str, Any]:
+        """Return what the user and the other services may see: never the uid."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "email": self.email,
+            "picture": self.picture,
+            "identity": self.identity,
+        }
+
+
+class Store:
+    """Read and write users.
+
+    Args:
+        database: where they are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, user_id: int) -> User | None:
+        """Return a user by id, or nothing when they are gone."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(_BY_ID, user_id)
+        return None if row is None else _user(row)
+
+    async def find_or_create(self, profile: Profile) -> User:
+        """Return the user whom a profile describes, making the row at the first login.
+
+        The row of a known user stays as it is: the identity is built from its name and must not change.
+        """
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(_BY_UID, profile.uid)
+            if row is None:
+                row = await self._create(connection, profile)
+        return _user(row)
+
+    async def _create(self, connection: Connection, profile: Profile) -> asyncpg.Record:
+        async with connection.transaction():
+            await connection.execute(_LOCK, profile.uid)
+            row = await connection.fetchrow(_BY_UID, profile.uid)
+            if row is None:
+                row = await connection.fetchrow(_INSERT, profile.uid, profile.name, profile.email, profile.picture)
+        assert row is not None  # noqa: S101  # an INSERT … RETURNING returns its row
+        return row
+
+
+def _user(row: asyncpg.Record) -> User:
+    return User(**dict(row))
