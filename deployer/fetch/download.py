@@ -81,7 +81,7 @@ def _read_checksum(url: str, archive_name: str) -> str:
             raise DownloadError(url, f"broke off ({error})") from error
     for line in text.splitlines():
         words = line.split()
-        if len(words) == 2 and words[1].lstrip("*") == archive_name:  # noqa: PLR2004  # "sum  name"
+        if len(words) == 2 and words[1].removeprefix("*").removeprefix("./") == archive_name:  # noqa: PLR2004  # "sum  name"
             return words[0].lower()
     raise DownloadError(url, f"it has no sum for {archive_name}")
 
