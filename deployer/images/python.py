@@ -53,8 +53,9 @@ class Interpreter:
             return [Entry(str(path.relative_to(folder)), source=path.read_bytes()) for path in made]
 
     def _compile_folder(self, folder: str) -> None:
-        loader = next((self._root / "usr").glob("lib*/ld-linux-*"), None) or next(self._root.glob("usr/lib/ld-linux-*"))
         libraries = next((self._root / "usr/lib").glob("*-linux-gnu"))
+        # Not by the link in lib64: it is absolute, and would be this machine's own loader.
+        loader = next(libraries.glob("ld-linux-*.so.*"))
         python = [str(loader), "--library-path", str(libraries), str(self._root / "usr/bin/python3.11"), "-S", "-B"]
         options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", folder, "-p", "/"]
         # Sets are stored in the order of their hashes.
