@@ -41,6 +41,13 @@ def staging(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def settle(new: Path, path: Path) -> None:
+    """Put a finished file in its place, on disk before it has its name: a power cut leaves all of it or none."""
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
 def replace_folder(new: Path, path: Path) -> None:
     """Put a finished folder in the place of another, which may be there already."""
     if path.exists():

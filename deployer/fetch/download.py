@@ -7,13 +7,14 @@ import shutil
 import tarfile
 import threading
 import time
+from collections.abc import Container
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from deployer.fetch.atomic import staging
+from deployer.fetch.atomic import settle, staging
 from deployer.fetch.errors import DownloadError
 from deployer.report import Report
 
@@ -21,7 +22,8 @@ from deployer.report import Report
 _ANSWER_WITHIN = 3.0
 _STALLED_AFTER = 10.0
 _SLOWEST = 20_000  # bytes a second, on average once the stall time is over
-_CHUNK = 1 << 20
+_MB = 20  # bits
+_CHUNK = 1 << _MB
 _CHECKSUMS_LIMIT = 1 << 20
 
 
@@ -43,14 +45,22 @@ def download_archive(url: str, checksums_url: str, *, archive_name: str, destina
     expected = _read_checksum(checksums_url, archive_name)
     with staging(destination) as folder:
         fresh = folder / destination.name
-        actual = _save(url, fresh, archive_name, report)
+        try:
+            actual = _save(url, fresh, archive_name, report)
+        except OSError as error:
+            raise DownloadError(url, f"it could not be written to {destination.parent} ({error.strerror})") from error
         if actual != expected:
             raise DownloadError(url, f"its SHA-256 is {actual}, the publisher says {expected}")
-        fresh.replace(destination)
+        settle(fresh, destination)
 
 
-def extract_files(archive: Path, into: Path) -> list[Path]:
+def extract_files(archive: Path, into: Path, *, only: Container[str] | None = None) -> list[Path]:
     """Extract the regular files of a .tar.gz into one flat folder, whatever folders the archive has.
+
+    Args:
+        archive: a verified archive.
+        into: the folder.
+        only: the names of the files to take; all of them if None.
 
     Raises:
         DownloadError: it is no archive.
@@ -60,10 +70,11 @@ def extract_files(archive: Path, into: Path) -> list[Path]:
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
-                source = tar.extractfile(member) if member.isreg() else None
+                path = into / Path(member.name).name
+                wanted = member.isreg() and (only is None or path.name in only)
+                source = tar.extractfile(member) if wanted else None
                 if source is None:
                     continue
-                path = into / Path(member.name).name
                 with source, path.open("wb") as target:
                     shutil.copyfileobj(source, target)
                 path.chmod(0o755 if member.mode & 0o100 else 0o644)
@@ -100,7 +111,8 @@ def _save(url: str, path: Path, archive_name: str, report: Report) -> str:
             took = time.monotonic() - started
             if took > _STALLED_AFTER and received < took * _SLOWEST:
                 raise DownloadError(url, f"too slow: {received:,} bytes in {took:.0f} s")
-            report.note(f"downloading {archive_name}: {received >> 20} of {size >> 20} MB")
+            if received >> _MB != (received - len(chunk)) >> _MB:
+                report.note(f"downloading {archive_name}: {received >> _MB} of {size >> _MB} MB")
     if received < size:
         raise DownloadError(url, f"cut short: {received:,} of {size:,} bytes")
     return digest.hexdigest()

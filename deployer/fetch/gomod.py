@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from deployer.errors import DeployError, ProcessError
-from deployer.fetch.atomic import exclusive, staging
+from deployer.fetch.atomic import exclusive, settle, staging
 from deployer.report import Report
 
 _NOTE_EVERY = 5.0
@@ -29,6 +29,7 @@ def go_build(
     ldflags: str = "",
     what: str,
     report: Report,
+    takes: str = "",
 ) -> None:
     """Build one program and move it into its place when it is whole; the sources stay as they are.
 
@@ -40,6 +41,7 @@ def go_build(
         ldflags: linker flags besides those that leave out symbols.
         what: what the program is, for progress and errors ("the Pulumi engine").
         report: where progress goes.
+        takes: how long it may take with empty caches ("about 4 minutes").
 
     Raises:
         DeployError: Go is missing, the disk is full, or the build failed.
@@ -47,8 +49,9 @@ def go_build(
     command = [go_command(), "build", "-v", "-trimpath", "-ldflags", f"-s -w {ldflags}".strip(), "-o"]
     with exclusive(output), staging(output) as folder:
         built = folder / output.name
+        report.note(f"building {what} from its Go modules{takes and ', '}{takes}")
         _follow([*command, str(built), package], source, cache, what=what, report=report)
-        built.replace(output)
+        settle(built, output)
 
 
 def module_dir(source: Path, module: str, *, cache: Path) -> Path:
@@ -88,7 +91,6 @@ def go_environment(cache: Path) -> dict[str, str]:
 
 
 def _follow(command: Sequence[str], source: Path, cache: Path, *, what: str, report: Report) -> None:
-    report.note(f"building {what} from its Go modules")
     environment = go_environment(cache)
     with subprocess.Popen(
         command, cwd=source, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
