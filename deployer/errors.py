@@ -3,6 +3,7 @@
 DeployError (exit 1)
 ├── UsageError (exit 2): the user asked for something that cannot be
 ├── DriftError (exit 3): what runs is not what the program says
+├── StoppedError (exit 130): the user pressed Ctrl-C
 └── ProcessError: a program that we ran failed
 """
 
@@ -44,6 +45,12 @@ class DriftError(DeployError):
     """Report that what runs differs from what the program says."""
 
     exit_code = 3
+
+
+class StoppedError(DeployError):
+    """Report that the user stopped an operation, and that nothing is lost by it."""
+
+    exit_code = 130
 
 
 class ProcessError(DeployError):

@@ -19,6 +19,11 @@ def load_versions() -> dict[str, Any]:
     return tomllib.loads((ROOT / "versions.toml").read_text(encoding="utf-8"))
 
 
+def project_version() -> str:
+    """Return this project's own version, from pyproject.toml."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
+
+
 def machine_arch() -> str:
     """Name this machine's processor in Go's words.
 

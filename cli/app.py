@@ -1,0 +1,114 @@
+"""Gather the verbs, and turn what fails into one paragraph and an exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from cli import (
+    cluster,
+    destroy,
+    env,
+    graph,
+    images,
+    logs,
+    outputs,
+    preview,
+    smoke,
+    status,
+    test,
+    uninstall,
+    up,
+    version,
+)
+from cli.context import Settings
+
+app = typer.Typer(
+    name="stampchat",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=(
+        "[bold]Begin[/bold]   ./stampchat up, then ./stampchat smoke\n\n"
+        "[bold]Exit codes[/bold]   0 done, 1 failed, 2 misused, 3 drift found, 130 stopped by Ctrl-C"
+    ),
+)
+
+DEPLOY = "Deploy"
+LOOK = "Look"
+PARTS = "Parts and upkeep"
+
+app.command(rich_help_panel=DEPLOY)(up.up)
+app.command(rich_help_panel=DEPLOY)(preview.preview)
+app.command(rich_help_panel=DEPLOY)(destroy.destroy)
+app.command(rich_help_panel=LOOK)(smoke.smoke)
+app.command(rich_help_panel=LOOK)(status.status)
+app.command(rich_help_panel=LOOK)(logs.logs)
+app.command(rich_help_panel=LOOK)(outputs.outputs)
+app.command(rich_help_panel=LOOK)(graph.graph)
+app.command(rich_help_panel=LOOK)(env.env)
+app.add_typer(cluster.app, name="cluster", rich_help_panel=PARTS)
+app.add_typer(images.app, name="images", rich_help_panel=PARTS)
+app.command(rich_help_panel=PARTS, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    test.test
+)
+app.command(rich_help_panel=PARTS)(uninstall.uninstall)
+app.command(rich_help_panel=PARTS)(version.version)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where in our own code a failure came from.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress; results and errors only.")] = False,
+) -> None:
+    """From a bare machine to a chatting deployment, and back.
+
+    Stack [bold]dev[/bold] makes its own Kubernetes cluster on this machine (Linux, root) and answers at port 8080.
+    Nothing is installed: [bold]cluster down[/bold] and [bold]uninstall[/bold] take all of it away.
+    """
+    context.obj = Settings(debug=debug, quiet=quiet)
+
+
+def main() -> int:
+    """Run the command line and return its exit code; the only place where our errors are caught."""
+    # An ordinary kill and a closed terminal end a command as Ctrl-C does: in good order.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        app(prog_name="./stampchat")
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 1
+    except Exception as error:  # noqa: BLE001  # the one edge: whatever comes becomes a paragraph
+        return _report(error)
+    return 0
+
+
+def _report(error: Exception) -> int:
+    from deployer.errors import DeployError
+
+    if isinstance(error, DeployError):
+        if "--debug" in sys.argv:
+            traceback.print_exception(error)
+        sys.stderr.write(f"stampchat: {error}\n")
+        return error.exit_code
+    if isinstance(error, OSError) and error.errno == 28:  # noqa: PLR2004  # ENOSPC, and importing errno says no more
+        sys.stderr.write(f"stampchat: the disk is full ({error.filename or 'no file named'}).\n")
+        sys.stderr.write("Make room and start again; what is half-written is written anew.\n")
+        return 1
+    if "--debug" in sys.argv:
+        traceback.print_exception(error)
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        sys.stderr.write(
+            f"stampchat: a fault of our own: {type(error).__name__}: {error} ({last.filename}:{last.lineno})\n"
+        )
+        sys.stderr.write("`./stampchat --debug …` shows more; please report it.\n")
+    return 1

@@ -1,0 +1,99 @@
+"""The verbs under cluster."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from cli.context import AsJson, Yes, ask, settings_of, write, write_json
+from cli.status import component_lines
+from cli.up import Port
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def cluster() -> None:
+    """Start, look at and stop the Kubernetes cluster of stack dev; up starts it by itself."""
+
+
+@app.command()
+def up(context: typer.Context, *, port: Port = None, as_json: AsJson = False) -> None:
+    """Start the cluster, or repair it: what is missing is built, what died is started again, data is kept.
+
+    [bold]Example[/bold]
+
+      ./stampchat cluster up
+    """
+    from deployer.local_cluster import start
+
+    settings = settings_of(context)
+    with settings.display() as display:
+        info = start(settings.workspace, port, display)
+    if as_json:
+        write_json({"name": info.name, "kubeconfig": info.kubeconfig, "address": info.address, "url": info.url})
+        return
+    write(f"Cluster {info.name} runs at {info.address}.", f"  export KUBECONFIG={info.kubeconfig}")
+
+
+@app.command()
+def status(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Show the cluster's parts; exits 1 when it does not run.
+
+    [bold]Example[/bold]
+
+      ./stampchat cluster status
+    """
+    from deployer import cluster as contract
+
+    found = contract.status(settings_of(context).workspace)
+    if as_json:
+        write_json(asdict(found))
+    else:
+        ready = "its node is ready" if found.node_ready else "its node is not ready"
+        write(f"Cluster {found.name} {f'runs, {ready}' if found.running else 'does not run'}.")
+        write(*component_lines(found))
+    if not found.running:
+        raise typer.Exit(1)
+
+
+@app.command()
+def down(
+    context: typer.Context,
+    *,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete its data too: everything in stack dev.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Stop the cluster; nothing of it stays on this machine but its data, and with --purge not even that.
+
+    [bold]Examples[/bold]
+
+      ./stampchat cluster down
+
+      ./stampchat cluster down --purge
+    """
+    from deployer.errors import UsageError
+    from deployer.local_cluster import stop
+
+    settings = settings_of(context)
+    question = "The cluster's data is about to be deleted: everything in stack dev, its messages included."
+    if purge and not ask(question, yes=yes):
+        raise UsageError("Not confirmed; nothing was changed.", advice="Answer yes, or give --yes.")
+    with settings.display() as display:
+        stop(settings.workspace, display, purge=purge)
+    write("The cluster is gone, its data too." if purge else "The cluster is stopped; up starts it with its data.")
+
+
+@app.command()
+def kubeconfig(context: typer.Context) -> None:
+    """Print the path of the cluster's kubeconfig.
+
+    [bold]Example[/bold]
+
+      export KUBECONFIG="$(./stampchat cluster kubeconfig)"
+    """
+    from deployer.local_cluster import kubeconfig as find
+
+    write(str(find(settings_of(context).workspace)))

@@ -1,0 +1,70 @@
+"""The verb status."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.context import AsJson, Stack, settings_of, write, write_json
+
+if TYPE_CHECKING:
+    from deployer.cluster import ClusterStatus
+    from deployer.status import Status
+
+
+def status(context: typer.Context, stack: Stack = "dev", *, as_json: AsJson = False) -> None:
+    """Show what runs, whether it is ready, and where; exits 1 when something is not.
+
+    [bold]Examples[/bold]
+
+      ./stampchat status
+
+      ./stampchat status --json | jq .ready
+    """
+    from deployer.status import load_status
+
+    settings = settings_of(context)
+    found = load_status(settings.workspace, stack)
+    if as_json:
+        write_json({**asdict(found), "ready": found.is_ready})
+    else:
+        _tell(found)
+    if not found.is_ready:
+        raise typer.Exit(1)
+
+
+def _tell(found: Status) -> None:
+    write(f"Stack {found.stack}: {'ready' if found.is_ready else 'NOT ready'}{f' at {found.url}' if found.url else ''}")
+    if found.cluster is not None:
+        cluster = found.cluster
+        state = "runs" if cluster.running else "does not run"
+        node = ", node ready" if cluster.node_ready else ""
+        memory = f", {cluster.memory_bytes / 1e6:.0f} MB" if cluster.memory_bytes else ""
+        write("", f"Cluster {cluster.name} {state}{node}{memory}")
+        write(*component_lines(cluster))
+    if found.problem:
+        write("", f"Pods: not known, {found.problem}")
+    elif not found.pods:
+        write("", "Pods: none; ./stampchat up deploys")
+    else:
+        write("", f"{'Pod':<46} {'Ready':<6} {'State':<18} {'Restarts':>8}  {'Image':<12}  {'Address':<15} Since")
+        for pod in found.pods:
+            ready = "yes" if pod.ready else "NO"
+            write(
+                f"{pod.name:<46} {ready:<6} {pod.state:<18} {pod.restarts:>8}  {pod.image:<12}  {pod.address:<15} "
+                f"{pod.started}"
+            )
+    if found.answers:
+        write("", "Through the gateway")
+        for path, answer in found.answers.items():
+            write(f"  GET {path:<22} {answer}")
+
+
+def component_lines(found: ClusterStatus) -> list[str]:
+    """List a cluster's components, a line each."""
+    return [
+        f"  {part.name:<26} {'running' if part.running else 'DOWN':<8} pid {part.pid or '-':<8} {part.since or ''}"
+        for part in found.components
+    ]

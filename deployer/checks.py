@@ -1,0 +1,161 @@
+"""Look before anything changes: the machine, the disk, the stack's name and its config."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deployer.errors import DeployError, UsageError
+from deployer.workspace import Workspace
+
+_GIB = 1024**3
+# Measured: the Go caches of a cold build are 3.6 GiB, what is made and unpacked 1.2 GiB.
+COLD_DISK = 6 * _GIB
+# With everything in the cache: images in the cluster's store, databases, logs.
+WARM_DISK = 1 * _GIB
+
+
+def stack_names(workspace: Workspace) -> list[str]:
+    """List the stacks that this checkout has a Pulumi.STACK.yaml for."""
+    return sorted(path.name.split(".")[1] for path in workspace.root.glob("Pulumi.*.yaml"))
+
+
+def check_stack_name(workspace: Workspace, stack: str) -> None:
+    """Refuse a stack that does not exist.
+
+    Raises:
+        UsageError: there is no such stack; the message lists those that there are.
+    """
+    known = stack_names(workspace)
+    if stack not in known:
+        raise UsageError(
+            f"There is no stack {stack!r}; this checkout has {_listed(known)}.",
+            advice="Leave the name away for dev. A new stack begins with a file Pulumi.NAME.yaml beside Pulumi.yaml.",
+        )
+
+
+def load_settings(workspace: Workspace, stack: str) -> dict[str, Any]:
+    """Read a stack's tracked file and validate all of it.
+
+    Returns:
+        The file's content, with its `config` a mapping by full key.
+
+    Raises:
+        UsageError: no such stack, no YAML, or config that infra.config refuses; every problem is in the message.
+    """
+    check_stack_name(workspace, stack)
+    path = workspace.root / f"Pulumi.{stack}.yaml"
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UsageError(
+            f"{path.name}{where}: this is not YAML.",
+            said=" ".join(part for part in (error.context, error.problem) if part),
+            advice="Nothing was changed. Mend the line and start again.",
+        ) from error
+    problems = _shape_problems(settings) or config_problems(settings.get("config") or {})
+    if problems:
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise UsageError(
+            f"{path.name} has {count}.",
+            said="\n".join(problems),
+            advice="Nothing was changed. Mend the file and start again.",
+        )
+    return dict(settings)
+
+
+def config_problems(config: dict[str, Any]) -> list[str]:
+    """Ask infra.config what is wrong with a stack's config."""
+    from infra.config import ConfigError, validate_stack
+
+    try:
+        validate_stack(config)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+def check_machine(workspace: Workspace, *, cold: bool) -> str:
+    """See that this machine can hold the embedded cluster.
+
+    Args:
+        workspace: the checkout.
+        cold: whether the engine and the cluster have yet to be built.
+
+    Returns:
+        What was found, in a few words.
+
+    Raises:
+        UsageError: not Linux, or not root.
+        DeployError: the disk is too full.
+    """
+    if platform.system() != "Linux":
+        raise UsageError(
+            f"The embedded cluster needs Linux; this is {platform.system()}.",
+            advice="Run this on a Linux machine or in a virtual one.",
+        )
+    if os.geteuid() != 0:
+        raise UsageError(
+            "The embedded cluster needs root: it makes namespaces, mounts and a network link.",
+            advice="Run `sudo ./stampchat up` (the README says what it changes, and how all of it goes).",
+        )
+    free = [check_disk(workspace.home, WARM_DISK, "the cluster's images, databases and logs")]
+    free.append(
+        check_disk(workspace.cache, COLD_DISK, "the builds")
+        if cold
+        else check_disk(workspace.cache, WARM_DISK, "the cache of builds")
+    )
+    return f"root on Linux, {min(free) / _GIB:.0f} GiB free"
+
+
+def check_disk(folder: Path, needed: int, purpose: str) -> int:
+    """See that a folder's file system has room.
+
+    Returns:
+        The free bytes.
+
+    Raises:
+        DeployError: it has not.
+    """
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise DeployError(
+            f"{folder} has {free / _GIB:.1f} GiB free; {purpose} need {needed / _GIB:.0f} GiB.",
+            advice="Make room, or move the folder: STAMPCHAT_CACHE for builds, STAMPCHAT_HOME for the rest.",
+        )
+    return free
+
+
+def _shape_problems(settings: Any) -> list[str]:
+    """Check what is above the program's own config."""
+    if not isinstance(settings, dict):
+        return ["the file must be a mapping with the key `config`"]
+    known = {"config", "encryptionsalt", "secretsprovider", "encryptedkey", "environment"}
+    problems = [f"{key}: unknown key; known are {_listed(sorted(known))}" for key in settings if key not in known]
+    config = settings.get("config") or {}
+    if not isinstance(config, dict):
+        return [*problems, f"config: must be a mapping, not {type(config).__name__}"]
+    return problems + [
+        f"config.{key}: a key is NAMESPACE:NAME, as in stampchat:place"
+        for key in config
+        if not re.fullmatch(r"[\w-]+:[\w-]+", str(key))
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Write names as a person would: a, b and c."""
+    if len(names) < 2:  # noqa: PLR2004  # one name needs no "and"
+        return "".join(names) or "none"
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,213 @@
+"""Read the engine's event stream: what it plans, what it does, what fails and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# The engine marks colours in its texts as <{%reset%}>.
+_COLOUR = re.compile(r"<\{%.*?%\}>")
+_DOING = {
+    "create": "creating",
+    "update": "updating",
+    "delete": "deleting",
+    "replace": "replacing",
+    "create-replacement": "creating anew",
+    "delete-replaced": "deleting the old",
+    "refresh": "reading",
+    "read": "reading",
+}
+_DONE = {
+    "create": "created",
+    "update": "updated",
+    "delete": "deleted",
+    "replace": "replaced",
+    "create-replacement": "created anew",
+    "delete-replaced": "deleted the old",
+    "refresh": "read",
+    "read": "read",
+}
+# A replacement is three events; the middle one is logical and would be counted twice.
+_SILENT = {"same", "replace", "read", "refresh", "discard"}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Name one resource as a person would: Deployment stamp-chat-auth.
+
+    Attributes:
+        urn: the engine's own name for it.
+        kind: the last part of its type.
+        name: the name that the program gave it.
+    """
+
+    urn: str
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def parse_urn(urn: str) -> Resource:
+    """Take a resource's type and name out of its URN (urn:pulumi:STACK::PROJECT::TYPES::NAME)."""
+    parts = urn.split("::", 3)
+    if len(parts) < 4:  # noqa: PLR2004  # the four parts of every URN
+        return Resource(urn, "resource", urn)
+    kind = parts[2].rsplit("$", 1)[-1].rsplit(":", 1)[-1]
+    return Resource(urn, kind, parts[3])
+
+
+@dataclass(frozen=True)
+class Change:
+    """One planned or finished change of one resource."""
+
+    op: str
+    resource: Resource
+    diffs: tuple[str, ...] = ()
+    custom: bool = True
+
+    @property
+    def doing(self) -> str:
+        """Say what is happening: creating Deployment stamp-chat-auth."""
+        return f"{_DOING.get(self.op, self.op)} {self.resource}"
+
+    @property
+    def done(self) -> str:
+        """Say what has happened: created Deployment stamp-chat-auth."""
+        return f"{_DONE.get(self.op, self.op)} {self.resource}"
+
+    @property
+    def planned(self) -> str:
+        """Say what would happen, with the properties that differ."""
+        verb = {"create-replacement": "replace", "delete-replaced": "delete the old"}.get(self.op, self.op)
+        differs = f" ({', '.join(self.diffs)})" if self.diffs and self.op != "create" else ""
+        return f"{verb} {self.resource}{differs}"
+
+
+@dataclass
+class Outcome:
+    """Gather what one engine run said.
+
+    Attributes:
+        counts: how many resources got which operation, by the engine's own summary.
+        changes: what changes or changed, in the engine's order.
+        errors: (resource or None, message) of each error.
+        warnings: the texts of warnings and of advisory policies.
+        policies: the mandatory policies that were violated.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    errors: list[tuple[Resource | None, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    policies: list[str] = field(default_factory=list)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Tell whether every resource stays, or stayed, as it is."""
+        return not any(count for op, count in self.counts.items() if op not in {"same", "read", "refresh", "discard"})
+
+    @property
+    def summary(self) -> str:
+        """Count in words: 34 to create, 2 to update."""
+        order = ["create", "update", "replace", "delete", "same"]
+        words = {"same": "unchanged"}
+        known = [op for op in order if self.counts.get(op)]
+        rest = [op for op in self.counts if op not in order and self.counts[op]]
+        return ", ".join(f"{self.counts[op]} {words.get(op, op)}" for op in known + rest) or "nothing"
+
+
+def plain(text: str) -> str:
+    """Drop the engine's colour marks."""
+    return _COLOUR.sub("", text)
+
+
+def parse_change(metadata: Mapping[str, Any]) -> Change:
+    """Take a step's metadata apart."""
+    state = metadata.get("new") or metadata.get("old") or {}
+    diffs = metadata.get("detailedDiff") or dict.fromkeys(metadata.get("diffs") or [])
+    return Change(
+        op=str(metadata.get("op", "")),
+        resource=parse_urn(str(metadata.get("urn", ""))),
+        diffs=tuple(sorted(diffs)),
+        custom=bool(state.get("custom")),
+    )
+
+
+class Reader:
+    """Fold events into an outcome, and tell a listener what happens meanwhile.
+
+    Args:
+        listener: gets (what happens now, a lasting line or None).
+    """
+
+    def __init__(self, listener: Listener | None = None) -> None:
+        self.outcome = Outcome()
+        self._listener = listener
+        self._running: dict[str, tuple[Change, float]] = {}
+
+    def read(self, event: Mapping[str, Any]) -> None:
+        """Take one event."""
+        if pre := event.get("resourcePreEvent"):
+            self._begin(parse_change(pre["metadata"]), float(event.get("timestamp", 0)))
+        elif outputs := event.get("resOutputsEvent"):
+            self._finish(parse_change(outputs["metadata"]), planning=bool(outputs.get("planning")))
+        elif failed := event.get("resOpFailedEvent"):
+            self._running.pop(str(failed["metadata"].get("urn")), None)
+        elif diagnostic := event.get("diagnosticEvent"):
+            self._diagnose(diagnostic)
+        elif policy := event.get("policyEvent"):
+            self._judge(policy)
+        elif summary := event.get("summaryEvent"):
+            self.outcome.counts = dict(summary.get("resourceChanges") or {})
+        elif error := event.get("errorEvent"):
+            self.outcome.errors.append((None, plain(str(error.get("error", "")))))
+
+    def _begin(self, change: Change, at: float) -> None:
+        if change.op in _SILENT:
+            return
+        self.outcome.changes.append(change)
+        self._running[change.resource.urn] = (change, at)
+        if self._listener is not None:
+            self._listener.doing(change, len(self._running))
+
+    def _finish(self, change: Change, *, planning: bool) -> None:
+        begun = self._running.pop(change.resource.urn, None)
+        if begun is not None and self._listener is not None and not planning:
+            self._listener.done(change, still=[running for running, _ in self._running.values()])
+
+    def _diagnose(self, diagnostic: Mapping[str, Any]) -> None:
+        text = plain(str(diagnostic.get("message", ""))).strip()
+        urn = str(diagnostic.get("urn") or "")
+        severity = diagnostic.get("severity")
+        if not text:
+            return
+        if severity == "error":
+            self.outcome.errors.append((parse_urn(urn) if urn else None, text))
+        elif severity == "warning":
+            self.outcome.warnings.append(text)
+        elif self._listener is not None:
+            self._listener.said(parse_urn(urn) if urn else None, text, lasting=not diagnostic.get("ephemeral"))
+
+    def _judge(self, policy: Mapping[str, Any]) -> None:
+        text = f"{policy.get('policyName')}: {plain(str(policy.get('message', ''))).strip()}"
+        if policy.get("enforcementLevel") == "mandatory":
+            self.outcome.policies.append(text)
+        else:
+            self.outcome.warnings.append(text)
+
+
+class Listener:
+    """Hear what the engine does; the default hears nothing."""
+
+    def doing(self, change: Change, running: int) -> None:
+        """Hear that a change began, as one of so many at this moment."""
+
+    def done(self, change: Change, still: list[Change]) -> None:
+        """Hear that a change ended, and which are still under way."""
+
+    def said(self, resource: Resource | None, text: str, *, lasting: bool) -> None:
+        """Hear what a resource's plugin or the program has to say."""

@@ -1,0 +1,123 @@
+"""Look into a stack's cluster: its pods, and what they write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.errors import DeployError
+from deployer.stack import is_embedded
+from deployer.workspace import Workspace
+
+NAMESPACES = ("stampchat", "stampchat-gateway")
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One pod, as a person wants to know it.
+
+    Attributes:
+        namespace: where it lies.
+        name: its own name.
+        workload: the Deployment or StatefulSet that it belongs to.
+        ready: whether it serves.
+        state: Running, or why not.
+        restarts: how often its containers were started again.
+        image: the digest of its first container's image, short.
+        address: its address in the cluster.
+        started: when, by the API server's clock.
+    """
+
+    namespace: str
+    name: str
+    workload: str
+    ready: bool
+    state: str
+    restarts: int
+    image: str
+    address: str
+    started: str
+
+
+class Kube:
+    """The cluster of one stack.
+
+    Args:
+        workspace: the checkout.
+        settings: the stack's tracked file.
+
+    Raises:
+        DeployError: there is no way to reach a cluster.
+    """
+
+    def __init__(self, workspace: Workspace, settings: Mapping[str, Any]) -> None:
+        from kubernetes import client, config
+
+        values = settings.get("config") or {}
+        file = str(workspace.cluster / "kubeconfig") if is_embedded(settings) else values.get("stampchat:kubeconfig")
+        context = None if is_embedded(settings) else values.get("stampchat:context")
+        try:
+            connection = config.new_client_from_config(config_file=file, context=context)
+        except (OSError, config.ConfigException) as error:
+            raise DeployError(
+                "There is no cluster to look into.", said=str(error), advice="`./stampchat up` makes one."
+            ) from error
+        self.core: Any = client.CoreV1Api(connection)
+
+    def pods(self) -> list[Pod]:
+        """List the deployment's pods.
+
+        Raises:
+            DeployError: the cluster does not answer.
+        """
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return [
+                _parse_pod(item)
+                for namespace in NAMESPACES
+                for item in self.core.list_namespaced_pod(namespace, _request_timeout=5).to_dict()["items"]
+            ]
+        except (HTTPError, OSError) as error:
+            raise DeployError(
+                "The cluster does not answer.", said=str(error), advice="`./stampchat up` starts and repairs it."
+            ) from error
+
+
+def _parse_pod(item: Mapping[str, Any]) -> Pod:
+    metadata, status = item["metadata"], item["status"]
+    containers = [*(status.get("init_container_statuses") or []), *(status.get("container_statuses") or [])]
+    ready = any(
+        condition["type"] == "Ready" and condition["status"] == "True" for condition in status.get("conditions") or []
+    )
+    return Pod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        workload=_workload(metadata),
+        ready=ready,
+        state=_state(metadata, status, containers),
+        restarts=sum(container["restart_count"] for container in containers),
+        image=str(item["spec"]["containers"][0]["image"]).rpartition("@sha256:")[2][:12],
+        address=status.get("pod_ip") or "",
+        started=status["start_time"].isoformat(timespec="seconds") if status.get("start_time") else "",
+    )
+
+
+def _workload(metadata: Mapping[str, Any]) -> str:
+    owners = metadata.get("owner_references") or []
+    if not owners:
+        return str(metadata["name"])
+    owner = owners[0]
+    # A Deployment owns its pods through a ReplicaSet named after it and a hash.
+    return str(owner["name"].rpartition("-")[0] if owner["kind"] == "ReplicaSet" else owner["name"])
+
+
+def _state(metadata: Mapping[str, Any], status: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> str:
+    if metadata.get("deletion_timestamp"):
+        return "Terminating"
+    for container in containers:
+        waiting = (container.get("state") or {}).get("waiting")
+        if waiting and waiting.get("reason"):
+            return str(waiting["reason"])
+    return str(status.get("phase") or "Unknown")

@@ -1,0 +1,88 @@
+"""Ask the engine what an update would change."""
+
+from __future__ import annotations
+
+from deployer.errors import DeployError
+from deployer.events import Change, Listener, Outcome, Reader, Resource
+from deployer.pulumi_process import Pulumi
+from deployer.steps import Display
+
+
+class ShowOn(Listener):
+    """Show what the engine does on a display.
+
+    Args:
+        display: where to show it.
+        verb: what the engine is busy with until it names a resource.
+    """
+
+    def __init__(self, display: Display, verb: str) -> None:
+        self._display = display
+        self._display.note(verb)
+
+    def doing(self, change: Change, running: int) -> None:
+        """Show the newest change."""
+        others = f" and {running - 1} more" if running > 1 else ""
+        self._display.note(f"{change.doing}{others}")
+
+    def done(self, change: Change, still: list[Change]) -> None:
+        """Keep a line for what is done, and go back to what is not."""
+        self._display.line(change.done)
+        if still:
+            others = f" and {len(still) - 1} more" if len(still) > 1 else ""
+            self._display.note(f"{still[0].doing}{others}")
+
+    def said(self, resource: Resource | None, text: str, *, lasting: bool) -> None:
+        """Show what a plugin waits for."""
+        del lasting
+        first = text.splitlines()[0]
+        self._display.note(f"{resource}: {first}" if resource is not None else first)
+
+
+def plan(pulumi: Pulumi, display: Display, *, refresh: bool = False) -> Outcome:
+    """Preview the stack.
+
+    Args:
+        pulumi: the engine on a stack.
+        display: where progress goes.
+        refresh: whether to look at what really is there first, instead of trusting the state.
+
+    Raises:
+        DeployError: the program, its config, a policy or the server's dry run refuses.
+    """
+    reader = Reader(ShowOn(display, "reading the program"))
+    options = ["--refresh"] if refresh else []
+    pack = pulumi.workspace.root / "policy"
+    if (pack / "PulumiPolicy.yaml").exists():
+        options += ["--policy-pack", str(pack)]
+    status, said = pulumi.stream("preview", *options, on_event=reader.read)
+    if status != 0:
+        raise failure("The preview failed", reader.outcome, said, "Nothing was changed.")
+    return reader.outcome
+
+
+def show_plan(outcome: Outcome, display: Display) -> None:
+    """List the planned changes, a line each."""
+    for change in outcome.changes:
+        display.line(change.planned)
+    for warning in outcome.warnings:
+        display.line(f"warning: {warning}")
+
+
+def failure(what: str, outcome: Outcome, said: str, advice: str) -> DeployError:
+    """Turn what an engine run said into one error that names the resource and its own reason."""
+    reasons = [f"{resource}: {text}" if resource is not None else text for resource, text in _telling(outcome)]
+    reasons += [f"policy {text}" for text in outcome.policies]
+    named = next((resource for resource, _ in _telling(outcome) if resource is not None), None)
+    at = f" at {named}" if named is not None and named.kind not in {"Stack", "resource"} else ""
+    return DeployError(f"{what}{at}.", said="\n".join(reasons) or said, advice=advice)
+
+
+def _telling(outcome: Outcome) -> list[tuple[Resource | None, str]]:
+    """Leave out what only says that something failed, once something says why."""
+    telling = [
+        (resource, text)
+        for resource, text in outcome.errors
+        if text not in {"update failed", "preview failed", "destroy failed"}
+    ]
+    return telling or outcome.errors

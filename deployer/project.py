@@ -1,0 +1,112 @@
+"""Make the project folder that the engine works in, so that the checkout stays as it was cloned.
+
+The engine writes the encryption salt into Pulumi.STACK.yaml. It gets a copy of the project to do that in:
+`main` points back to the checkout, and the stack's file is the tracked one plus what only this checkout knows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deployer.workspace import Workspace
+
+_SALT = "encryptionsalt"
+
+
+def project_folder(workspace: Workspace) -> Path:
+    """Name the generated project folder."""
+    return workspace.state / "project"
+
+
+def passphrase_file(workspace: Workspace) -> Path:
+    """Name the file of the passphrase that encrypts the stack's secrets, mode 0600."""
+    return workspace.state / "passphrase"
+
+
+def state_file(workspace: Workspace, stack: str) -> Path:
+    """Name the engine's checkpoint of a stack."""
+    project = str(load_project(workspace)["name"])
+    return workspace.state / "backend" / ".pulumi" / "stacks" / project / f"{stack}.json"
+
+
+def load_project(workspace: Workspace) -> dict[str, Any]:
+    """Return the checkout's Pulumi.yaml."""
+    loaded = yaml.safe_load((workspace.root / "Pulumi.yaml").read_text(encoding="utf-8"))
+    return dict(loaded)
+
+
+def load_checkpoint(workspace: Workspace, stack: str) -> dict[str, Any]:
+    """Return the newest state of a stack as the engine stored it; empty before the first update."""
+    path = state_file(workspace, stack)
+    if not path.exists():
+        return {}
+    checkpoint = json.loads(path.read_text(encoding="utf-8")).get("checkpoint") or {}
+    return dict(checkpoint.get("latest") or {})
+
+
+def write_project(workspace: Workspace, stack: str, tracked: Mapping[str, Any], local: Mapping[str, object]) -> Path:
+    """Write the generated project for one stack.
+
+    Args:
+        workspace: the checkout.
+        stack: the stack's name.
+        tracked: the content of the checkout's Pulumi.STACK.yaml.
+        local: values that only this checkout knows, by full key; they win over the tracked ones.
+
+    Returns:
+        The folder, for the engine to run in.
+    """
+    folder = project_folder(workspace)
+    folder.mkdir(parents=True, exist_ok=True)
+    (workspace.state / "backend").mkdir(exist_ok=True)
+    _ensure_passphrase(passphrase_file(workspace))
+    project = load_project(workspace)
+    project["main"] = str(workspace.root / str(project.get("main", ".")))
+    # The environment that runs this command has every package that the program needs.
+    project["runtime"] = {"name": "python", "options": {"virtualenv": sys.prefix}}
+    _write(folder / "Pulumi.yaml", yaml.safe_dump(project, sort_keys=False))
+    path = folder / f"Pulumi.{stack}.yaml"
+    settings = {**tracked, "config": {**(tracked.get("config") or {}), **local}}
+    salt = settings.get(_SALT) or _known_salt(workspace, stack, path)
+    if salt:
+        settings[_SALT] = salt
+    _write(path, yaml.safe_dump(settings, sort_keys=False))
+    return folder
+
+
+def _known_salt(workspace: Workspace, stack: str, path: Path) -> str | None:
+    """Find the salt where the engine left it: in the generated file, or, should that be lost, in the state."""
+    if path.exists():
+        salt = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get(_SALT)
+        if salt:
+            return str(salt)
+    providers = load_checkpoint(workspace, stack).get("secrets_providers") or {}
+    salt = (providers.get("state") or {}).get("salt")
+    return str(salt) if salt else None
+
+
+def _ensure_passphrase(path: Path) -> None:
+    if path.exists() and path.stat().st_size:
+        return
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(secrets.token_urlsafe(32))
+    part.replace(path)
+
+
+def _write(path: Path, text: str) -> None:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,214 @@
+"""Run the engine: its environment, its event stream, and how to stop it without losing state."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deployer.errors import DeployError, ProcessError, StoppedError
+from deployer.project import load_project, passphrase_file, project_folder, state_file
+from deployer.workspace import Workspace
+
+
+def engine_environment(workspace: Workspace, paths: Sequence[Path], *, stand_in: bool) -> dict[str, str]:
+    """Name the variables that the engine needs to work on this checkout's stacks.
+
+    Args:
+        workspace: the checkout.
+        paths: folders that go in front of PATH: the engine's own and its plugins'.
+        stand_in: whether the plugins are ours; then nothing may be looked for on the network.
+    """
+    environ = {
+        "PULUMI_HOME": str(workspace.pulumi_home),
+        "PULUMI_BACKEND_URL": f"file://{workspace.state / 'backend'}",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase_file(workspace)),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "KUBECONFIG": str(workspace.cluster / "kubeconfig"),
+        "PYTHONPATH": str(workspace.root),
+        "PATH": os.pathsep.join([*(str(path) for path in paths), os.environ.get("PATH", os.defpath)]),
+    }
+    if stand_in:
+        environ["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "1"
+    return environ
+
+
+@dataclass(frozen=True)
+class Pulumi:
+    """The engine, ready to work on one stack of this checkout.
+
+    Attributes:
+        executable: the engine.
+        workspace: the checkout.
+        stack: the stack's name.
+        environ: what `engine_environment` named.
+    """
+
+    executable: Path
+    workspace: Workspace
+    stack: str
+    environ: Mapping[str, str]
+
+    def init_stack(self) -> None:
+        """Make the stack's empty state unless it exists."""
+        if not state_file(self.workspace, self.stack).exists():
+            self.read("stack", "init", self.stack, stack_option=False)
+
+    def read(self, *args: str, stack_option: bool = True) -> str:
+        """Run a command that changes no resource and return what it prints.
+
+        Raises:
+            ProcessError: it failed.
+        """
+        command = self._command(args, stack_option=stack_option)
+        done = subprocess.run(
+            command,
+            cwd=project_folder(self.workspace),
+            env={**os.environ, **self.environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ProcessError(command, status=done.returncode, output=done.stderr or done.stdout)
+        return done.stdout
+
+    def stream(
+        self,
+        *args: str,
+        on_event: Callable[[Mapping[str, Any]], None],
+        on_interrupt: Callable[[], None] = lambda: None,
+    ) -> tuple[int, str]:
+        """Run an operation and hand on its events as they come.
+
+        Args:
+            args: the operation with its options (`up --skip-preview`).
+            on_event: gets each engine event.
+            on_interrupt: is called once when Ctrl-C has been passed on to the engine.
+
+        Returns:
+            The exit status and what went to standard error.
+
+        Raises:
+            StoppedError: the user stopped it; the engine has saved its state.
+        """
+        command = self._command([*args, "--json", "--color", "never"], stack_option=True)
+        # Without it `preview` prints one document at its end instead of an event a line.
+        environ = {**os.environ, **self.environ, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "1"}
+        with tempfile.TemporaryFile(mode="w+", encoding="utf-8") as errors:
+            process = subprocess.Popen(
+                _tied_to_us(command),
+                cwd=project_folder(self.workspace),
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                # A terminal sends Ctrl-C to every process of the group: the engine's plugins would die before it.
+                start_new_session=True,
+            )
+            with _passing_on_interrupts(process, on_interrupt) as interrupted:
+                assert process.stdout is not None  # noqa: S101  # asked for above
+                for event in _events(process.stdout):
+                    on_event(event)
+                status = process.wait()
+            errors.seek(0)
+            said = errors.read()
+        if interrupted:
+            raise StoppedError(
+                "Stopped as you asked. The engine has saved what it had done.",
+                advice=f"The next `./stampchat up {self.stack}` goes on from there.",
+            )
+        return status, said
+
+    def _command(self, args: Sequence[str], *, stack_option: bool) -> list[str]:
+        stack = ["--stack", self.stack] if stack_option else []
+        return [str(self.executable), *args, *stack, "--non-interactive"]
+
+
+def remove_dead_locks(workspace: Workspace, stack: str) -> int:
+    """Remove locks whose owner is gone, which a killed engine leaves behind.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        DeployError: another update of the stack is under way.
+    """
+    removed = 0
+    project = load_project(workspace)["name"]
+    folder = workspace.state / "backend" / ".pulumi" / "locks" / "organization" / project / stack
+    for path in sorted(folder.glob("*.json")):
+        try:
+            owner = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            owner = {}
+        pid = int(owner.get("pid") or 0)
+        if owner.get("hostname", os.uname().nodename) == os.uname().nodename and not _is_engine(pid):
+            path.unlink(missing_ok=True)
+            removed += 1
+            continue
+        raise DeployError(
+            f"Stack {stack} is being updated by another process "
+            f"(pid {pid} of {owner.get('username')}@{owner.get('hostname')}, since {owner.get('timestamp')}).",
+            advice="Wait for it to end. If it hangs, stop it with Ctrl-C where it runs; nothing is lost.",
+        )
+    return removed
+
+
+def _is_engine(pid: int) -> bool:
+    """Tell whether a process is alive and an engine; process numbers are used again."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(b"pulumi" in argument for argument in arguments[:3])
+
+
+def _tied_to_us(command: list[str]) -> list[str]:
+    """Have the kernel interrupt the engine should this process be killed; an orphan would go on for minutes."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "INT", *command] if setpriv else command
+
+
+def _events(lines: Iterator[str] | Any) -> Iterator[Mapping[str, Any]]:
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            yield event
+
+
+@contextmanager
+def _passing_on_interrupts(process: subprocess.Popen[str], on_interrupt: Callable[[], None]) -> Iterator[list[int]]:
+    """Pass Ctrl-C on: the first ends the engine in good order, a second one at once.
+
+    The engine is given the time that it needs, since it writes what it knows before it leaves.
+    """
+    interrupts: list[int] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        interrupts.append(number)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        if len(interrupts) == 1:
+            on_interrupt()
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, pass_on) for number in signals}
+    try:
+        yield interrupts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,51 @@
+"""See through the gateway that every service answers."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+
+from deployer.errors import DeployError
+from deployer.report import Report
+
+# One harmless question a service; the second makes auth ask chat, so that the inner network is seen as well.
+PROBES = ("/auth/test", "/auth/test-chat", "/chat/test", "/notifications/test")
+_PAUSE = 0.2
+
+
+def fetch_status(url: str, *, timeout: float = 3) -> int | str:
+    """Ask for a page and return its status, or why there is none."""
+    # A proxy of this machine is not asked for what runs on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=timeout) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return str(reason) or type(error).__name__
+
+
+def wait_ready(url: str, report: Report, *, seconds: float = 60) -> None:
+    """Wait until each service answers 200 through the gateway.
+
+    Raises:
+        DeployError: one does not in the given time; the message says what it answered last.
+    """
+    deadline = time.monotonic() + seconds
+    waiting: dict[str, int | str] = dict.fromkeys(PROBES, "not asked yet")
+    while True:
+        waiting = {path: answer for path in waiting if (answer := fetch_status(url + path)) != 200}  # noqa: PLR2004
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            raise DeployError(
+                f"The deployment is in place, but {url} does not answer as it should.",
+                said="\n".join(f"GET {path}: {answer}" for path, answer in waiting.items()),
+                advice="See `./stampchat status`, and `./stampchat logs` with the service's name.",
+            )
+        report.note("waiting for " + ", ".join(waiting))
+        time.sleep(_PAUSE)

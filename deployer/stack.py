@@ -1,0 +1,123 @@
+"""Bring a stack to the point where the engine can work on it, and mend what an earlier run left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deployer.engine import ensure_engine
+from deployer.plugins import Plugins, ensure_plugins
+from deployer.project import load_checkpoint, state_file, write_project
+from deployer.pulumi_process import Pulumi, engine_environment, remove_dead_locks
+from deployer.report import Report
+from deployer.workspace import Workspace
+
+PLACE = "stampchat:place"
+_PENDING_REFRESH = ("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+
+
+def is_embedded(settings: Mapping[str, Any]) -> bool:
+    """Tell whether a stack runs on a cluster that we make on this machine."""
+    return (settings.get("config") or {}).get(PLACE) == "dev"
+
+
+def local_values(workspace: Workspace, url: str) -> dict[str, object]:
+    """Give the config values that only this checkout knows."""
+    kubeconfig = workspace.cluster / "kubeconfig"
+    return {
+        "stampchat:kubeconfig": str(kubeconfig),
+        "stampchat:context": current_context(kubeconfig),
+        "stampchat:imagesFile": str(workspace.images),
+        "stampchat:url": url,
+    }
+
+
+def current_context(kubeconfig: Path) -> str:
+    """Name the context that a kubeconfig file has selected."""
+    return str((yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}).get("current-context", ""))
+
+
+def open_stack(
+    workspace: Workspace, stack: str, settings: Mapping[str, Any], local: Mapping[str, object], report: Report
+) -> Pulumi:
+    """Find the engine and its plugins, and write the project that they work in.
+
+    Args:
+        workspace: the checkout.
+        stack: the stack's name.
+        settings: the tracked Pulumi.STACK.yaml.
+        local: the values that only this checkout knows.
+        report: where progress goes.
+    """
+    engine = ensure_engine(workspace, report)
+    plugins = ensure_plugins(workspace, report)
+    write_project(workspace, stack, settings, local)
+    return Pulumi(engine.pulumi, workspace, stack, stack_environment(workspace, engine.pulumi, plugins))
+
+
+def stack_environment(workspace: Workspace, pulumi: Path, plugins: Plugins) -> dict[str, str]:
+    """Name the variables under which an engine finds its plugins and this checkout's state."""
+    paths = [pulumi.parent, *plugins.path_entries]
+    return engine_environment(workspace, paths, stand_in=plugins.source == "stand-in")
+
+
+def mend(pulumi: Pulumi, report: Report) -> list[str]:
+    """Repair what a run that was killed has left: locks without an owner, creations without an end.
+
+    Returns:
+        What was mended, a sentence each.
+
+    Raises:
+        DeployError: another update of the stack is under way.
+    """
+    mended = []
+    if remove_dead_locks(pulumi.workspace, pulumi.stack):
+        mended.append("removed the lock of a run that was killed")
+    pulumi.init_stack()
+    pending = load_checkpoint(pulumi.workspace, pulumi.stack).get("pending_operations") or []
+    if pending:
+        report.note(f"asking the cluster about {len(pending)} unfinished operations")
+        pulumi.read(*_PENDING_REFRESH)
+        mended.append(f"cleared up {len(pending)} operations that an earlier run did not finish")
+    return mended
+
+
+def forget_lost_cluster(workspace: Workspace, stack: str) -> bool:
+    """Set a stack's state aside when the cluster that it describes is gone for good.
+
+    A purged cluster comes back empty, with a certificate authority of its own, while the state still lists
+    everything: the engine would find nothing to do.
+
+    Returns:
+        Whether there was such a state.
+    """
+    kubeconfig = yaml.safe_load((workspace.cluster / "kubeconfig").read_text(encoding="utf-8"))
+    authorities = repr([cluster["cluster"].get("certificate-authority-data") for cluster in kubeconfig["clusters"]])
+    identity = hashlib.sha256(authorities.encode()).hexdigest()
+    record = workspace.state / f"cluster-of-{stack}"
+    known = record.read_text(encoding="utf-8") if record.exists() else None
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    lost = known not in {None, identity} and set_state_aside(workspace, stack)
+    record.write_text(identity, encoding="utf-8")
+    return lost
+
+
+def set_state_aside(workspace: Workspace, stack: str) -> bool:
+    """Rename a stack's state, so that the engine begins anew and a person can still look.
+
+    Returns:
+        Whether there was one.
+    """
+    path = state_file(workspace, stack)
+    if not path.exists():
+        return False
+    aside = workspace.state / "lost"
+    aside.mkdir(exist_ok=True)
+    path.replace(aside / f"{stack}-{time.strftime('%Y%m%dT%H%M%S')}.json")
+    path.with_name(path.name + ".bak").unlink(missing_ok=True)
+    return True

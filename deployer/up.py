@@ -1,0 +1,207 @@
+"""Bring a stack up: from nothing, from a half-finished run, or from an older version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deployer import cluster, images
+from deployer.checks import check_machine, load_settings
+from deployer.engine import ensure_engine
+from deployer.errors import UsageError
+from deployer.events import Outcome, Reader
+from deployer.plugins import ensure_plugins
+from deployer.preview import ShowOn, failure, plan, show_plan
+from deployer.project import write_project
+from deployer.pulumi_process import Pulumi
+from deployer.ready import wait_ready
+from deployer.report import Report
+from deployer.stack import forget_lost_cluster, is_embedded, local_values, mend, stack_environment
+from deployer.steps import Background, Display, Step, Timing, run_steps
+from deployer.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What the user asked for.
+
+    Attributes:
+        stack: the stack's name.
+        port: the port of this machine that the gateway answers at, or the one that it has, or a free one.
+        refresh: look at what really is there instead of trusting the state.
+        preview_only: stop before the first change.
+        confirm: is asked before a cluster that is not ours is changed.
+    """
+
+    stack: str = "dev"
+    port: int | None = None
+    refresh: bool = False
+    preview_only: bool = False
+    confirm: Callable[[str], bool] = lambda _: False
+
+
+@dataclass(frozen=True)
+class UpResult:
+    """What came of it.
+
+    Attributes:
+        url: where the deployment answers, if the stack says so.
+        outcome: what was planned.
+        timings: how long each step took.
+    """
+
+    url: str
+    outcome: Outcome
+    timings: list[Timing]
+
+
+def up(workspace: Workspace, options: UpOptions, display: Display) -> UpResult:
+    """Run every step from a bare machine to a deployment that answers.
+
+    Raises:
+        DeployError: the first step that failed, in its own words.
+    """
+    run = _Run(workspace, options)
+    timings = run_steps(run.steps(), display)
+    return UpResult(run.url, run.outcome, timings)
+
+
+class _Run:
+    """Hold what the steps learn from each other."""
+
+    def __init__(self, workspace: Workspace, options: UpOptions) -> None:
+        self.workspace = workspace
+        self.options = options
+        # Before any step: a misspelt stack or a broken file is told at once.
+        self.settings: dict[str, Any] = load_settings(workspace, options.stack)
+        self.embedded = is_embedded(self.settings)
+        self.outcome = Outcome()
+        self.url = str((self.settings.get("config") or {}).get("stampchat:url", ""))
+        self._images = Background(self._build_images)
+        self._engine: Path
+        self._pulumi: Pulumi
+        self._environ: dict[str, str]
+        self._archives: dict[str, Path]
+
+    def steps(self) -> list[Step]:
+        """List what there is to do, in order."""
+        here = [
+            Step("check", "this machine, the disk, the port, the stack's config", self.check_machine),
+            Step("engine", "find or build the Pulumi engine", self.find_engine),
+            Step("plugins", "find the engine's plugins", self.find_plugins),
+            Step("cluster", "start the Kubernetes cluster", self.start_cluster),
+            Step("images", "build the container images", self.join_images),
+            Step("load", "load the images into the cluster", self.load_images),
+        ]
+        there = [
+            Step("check", "the stack's config and the cluster it names", self.confirm_cluster),
+            Step("engine", "find or build the Pulumi engine", self.find_engine),
+            Step("plugins", "find the engine's plugins", self.find_plugins),
+        ]
+        steps = here if self.embedded else there
+        steps.append(Step("preview", "plan the change", self.preview))
+        if not self.options.preview_only:
+            steps.append(Step("update", "apply the plan", self.update))
+            if self.url or self.embedded:
+                steps.append(Step("ready", "ask every service through the gateway", self.wait_ready))
+        return steps
+
+    def check_machine(self, display: Display) -> str:
+        display.note("looking at the machine")
+        cold = not any((self.workspace.cache / name).exists() for name in ("cluster", "engine"))
+        found = check_machine(self.workspace, cold=cold)
+        self._instance = cluster.load_instance(self.workspace, port=self.options.port)
+        # Its downloads run while Go keeps the processors busy.
+        self._images.start()
+        return f"{found}; {self._instance.name}, port {self._instance.port}"
+
+    def confirm_cluster(self, _display: Display) -> str:
+        config = self.settings["config"]
+        context = config.get("stampchat:context")
+        if not context:
+            raise UsageError(
+                f"Stack {self.options.stack!r} names no cluster, and none is ever guessed.",
+                advice=f"Name a context of your kubeconfig in Pulumi.{self.options.stack}.yaml: stampchat:context.",
+            )
+        wanted = "previewed against" if self.options.preview_only else "deployed to"
+        question = f"Stack {self.options.stack} is {wanted} the cluster of context {context!r}."
+        if not self.options.preview_only and not self.options.confirm(question):
+            raise UsageError("Not confirmed; nothing was changed.", advice="Answer yes, or give --yes.")
+        return f"context {context}"
+
+    def find_engine(self, display: Display) -> str:
+        engine = ensure_engine(self.workspace, display)
+        self._engine = engine.pulumi
+        return f"Pulumi {engine.version} ({engine.source})"
+
+    def find_plugins(self, display: Display) -> str:
+        plugins = ensure_plugins(self.workspace, display)
+        self._environ = stack_environment(self.workspace, self._engine, plugins)
+        return plugins.source
+
+    def start_cluster(self, display: Display) -> str:
+        info = cluster.up(self.workspace, self._instance, display)
+        self.url = info.url
+        if forget_lost_cluster(self.workspace, self.options.stack):
+            display.line("the cluster is a new one: what the stack knew of the old one was set aside")
+        return f"{info.name} at {info.address}"
+
+    def join_images(self, display: Display) -> str:
+        built = self._images.join(display)
+        self._archives = {image.reference: image.archive for image in built.values()}
+        sizes = ", ".join(f"{name} {image.size / 1e6:.0f} MB" for name, image in built.items())
+        return f"{len(built)} images ({sizes})"
+
+    def load_images(self, display: Display) -> str:
+        cluster.load_images(self.workspace, self._archives, display)
+        return "present"
+
+    def preview(self, display: Display) -> str:
+        local = local_values(self.workspace, self.url) if self.embedded else {}
+        write_project(self.workspace, self.options.stack, self.settings, local)
+        self._pulumi = Pulumi(self._engine, self.workspace, self.options.stack, self._environ)
+        for sentence in mend(self._pulumi, display):
+            display.line(sentence)
+        self.outcome = plan(self._pulumi, display, refresh=self.options.refresh)
+        if not self.options.preview_only:
+            show_plan(self.outcome, display)
+        return "nothing to change" if self.outcome.is_unchanged else self.outcome.summary
+
+    def update(self, display: Display) -> str:
+        if self.outcome.is_unchanged:
+            return "nothing to change"
+        return update(self._pulumi, display).summary
+
+    def wait_ready(self, display: Display) -> str:
+        wait_ready(self.url, display)
+        return self.url
+
+    def _build_images(self, report: Report) -> dict[str, images.BuiltImage]:
+        return images.build_images(self.workspace, report)
+
+
+def update(pulumi: Pulumi, display: Display) -> Outcome:
+    """Apply a plan that `plan` has shown.
+
+    Raises:
+        DeployError: a resource failed; what was done until then is kept, and known to the state.
+        StoppedError: the user stopped it.
+    """
+    reader = Reader(ShowOn(display, "starting the engine"))
+    status, said = pulumi.stream(
+        "up",
+        "--yes",
+        "--skip-preview",
+        on_event=reader.read,
+        on_interrupt=lambda: display.note("stopping; what has begun is being finished or given up"),
+    )
+    if status != 0:
+        raise failure(
+            "The update failed",
+            reader.outcome,
+            said,
+            "What was done before is kept. Mend the cause and run `./stampchat up` again; it goes on from there.",
+        )
+    return reader.outcome
