@@ -1,0 +1,87 @@
+"""Say what is particular about each of the three services: its settings and what it mounts."""
+
+from __future__ import annotations
+
+from infra.builders.volumes import Mount, config_map_mount, scratch_mount, secret_mount
+from infra.catalogue import (
+    AUTH,
+    CHAT,
+    FIREBASE_PATH,
+    FIREBASE_SECRET,
+    INTERNAL_PATH,
+    INTERNAL_SECRET,
+    NOTIFICATIONS,
+    SECRETS_PATH,
+    TOKEN_KEYS,
+    TOKEN_KEYS_PATH,
+    Application,
+)
+from infra.config import StackConfig
+
+# Seconds that requests in flight may take after the signal to stop.
+GRACE_SECONDS = 20
+
+
+def settings(application: Application, config: StackConfig) -> dict[str, str]:
+    """Build a service's settings; none of them is secret, a secret one names the file that holds it."""
+    common = {
+        "DATABASE_URL_FILE": f"{SECRETS_PATH}/database_url",
+        "INTERNAL_CREDENTIAL_FILE": f"{INTERNAL_PATH}/credential",
+        "TOKEN_KEYS_DIR": TOKEN_KEYS_PATH,
+        "PUBLIC_PORT": str(application.public_port),
+        "INTERNAL_PORT": str(application.internal_port),
+        # The gateway alone stands in front, and it believes nobody's X-Forwarded-For but its own.
+        "TRUSTED_HOPS": "1",
+        "LOG_LEVEL": config.log_level,
+        "GRACE_SECONDS": str(GRACE_SECONDS),
+    }
+    own = {AUTH: _auth, CHAT: _chat, NOTIFICATIONS: _notifications}[application]
+    return {f"STAMPCHAT_{name}": value for name, value in {**common, **own(config)}.items()}
+
+
+def mounts(application: Application, config: StackConfig) -> list[Mount]:
+    """List what a service's containers see."""
+    mounted = [
+        secret_mount("secrets", SECRETS_PATH, application.secret),
+        secret_mount("internal", INTERNAL_PATH, INTERNAL_SECRET),
+        config_map_mount("token-keys", TOKEN_KEYS_PATH, TOKEN_KEYS),
+        scratch_mount("tmp", "/tmp"),  # noqa: S108  # the container's own
+    ]
+    if application == NOTIFICATIONS and config.push == "fcm":
+        mounted.append(secret_mount("firebase", FIREBASE_PATH, FIREBASE_SECRET))
+    return mounted
+
+
+def mounted_sources(application: Application, config: StackConfig) -> list[str]:
+    """Name the Secrets and ConfigMaps that a service mounts; when one changes, its pods roll."""
+    sources = [source for mount in mounts(application, config) if (source := mount.source) is not None]
+    return [str(body.get("secretName") or body["name"]) for kind, body in sources if kind != "emptyDir"]
+
+
+def _auth(config: StackConfig) -> dict[str, str]:
+    own = {
+        "PRIVATE_KEY_FILE": f"{SECRETS_PATH}/private_key",
+        "CHAT_INTERNAL_URL": f"http://{CHAT.name}:{CHAT.internal_port}",
+        "CHAT_PUBLIC_URL": f"http://{CHAT.name}:{CHAT.public_port}",
+        "LOGIN": ",".join(config.login),
+    }
+    if config.firebase_project_id:
+        own["FIREBASE_PROJECT_ID"] = config.firebase_project_id
+    return own
+
+
+def _chat(config: StackConfig) -> dict[str, str]:
+    own = {
+        "SECRET_KEY_BASE_FILE": f"{SECRETS_PATH}/secret_key_base",
+        "NOTIFICATIONS_INTERNAL_URL": f"http://{NOTIFICATIONS.name}:{NOTIFICATIONS.internal_port}",
+    }
+    if config.allowed_origins:
+        own["ALLOWED_ORIGINS"] = ",".join(config.allowed_origins)
+    return own
+
+
+def _notifications(config: StackConfig) -> dict[str, str]:
+    own: dict[str, str] = {"PUSH": config.push}
+    if config.push == "fcm":
+        own["FIREBASE_SERVICE_ACCOUNT_FILE"] = f"{FIREBASE_PATH}/firebase_service_account"
+    return own

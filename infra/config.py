@@ -1,0 +1,291 @@
+"""Know what a stack's config may say, and turn it into one frozen value."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit
+
+from infra.errors import ConfigError
+from infra.values import NAMESPACE, SecretText, Values
+
+__all__ = [
+    "AcmeConfig",
+    "ClusterConfig",
+    "ConfigError",
+    "GatewayConfig",
+    "HostedConfig",
+    "SecretText",
+    "StackConfig",
+    "validate_stack",
+]
+
+Place = Literal["dev", "prod"]
+GatewayKind = Literal["gateway-api", "ambassador"]
+Push = Literal["off", "fcm"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+AcmeServer = Literal["staging", "production"]
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+# Where the embedded cluster's commands put them, seen from the checkout.
+DEFAULT_KUBECONFIG = ".stampchat/cluster/kubeconfig"
+DEFAULT_IMAGES_FILE = ".stampchat/images.json"
+# Config keys of the hosted databases, by service.
+DATABASE_URL_KEYS = {
+    "auth": "authDatabaseUrl",
+    "chat": "chatDatabaseUrl",
+    "notifications": "notificationsDatabaseUrl",
+}
+# RFC 2606 and 6761: nobody can own these, so a template's domain left in place is found before Let's Encrypt finds it.
+RESERVED_DOMAINS = ("example.com", "example.org", "example.net", "example", "test", "invalid", "localhost")
+TLS_MODES = ("require", "verify-ca", "verify-full")
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """Name the cluster; nothing is ever deployed to whatever context happens to be current.
+
+    Attributes:
+        kubeconfig: a path, relative to the checkout or absolute; None reads KUBECONFIG or ~/.kube/config.
+        context: a context in it; None is the only one of a file that our own cluster wrote.
+    """
+
+    kubeconfig: str | None
+    context: str | None
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """Say how requests enter the cluster.
+
+    Attributes:
+        kind: Gateway API on a Traefik of ours, or an Emissary-ingress (Ambassador) that the cluster has.
+        node_port: where the node listens, in dev.
+        proxy_protocol_from: networks whose PROXY header is believed.
+        ambassador_namespace: where Emissary's pods run.
+    """
+
+    kind: GatewayKind
+    node_port: int
+    proxy_protocol_from: tuple[str, ...]
+    ambassador_namespace: str
+
+
+@dataclass(frozen=True)
+class AcmeConfig:
+    """Say who signs the certificate.
+
+    Attributes:
+        server: Let's Encrypt's staging (untrusted, generous limits) or production service.
+        email: where it writes when something is wrong.
+    """
+
+    server: AcmeServer
+    email: str
+
+
+@dataclass(frozen=True)
+class HostedConfig:
+    """Hold what only a deployment on a managed cluster has.
+
+    Attributes:
+        hostname: the DNS name that clients use.
+        acme: who signs its certificate.
+        databases: a connection string per service: auth, chat, notifications.
+    """
+
+    hostname: str
+    acme: AcmeConfig
+    databases: Mapping[str, SecretText]
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """Hold everything that a program reads from a stack's config.
+
+    Attributes:
+        place: what kind of deployment this is.
+        url: where clients reach it.
+        cluster: which cluster it goes to.
+        images_file: the file of image references that a build or a push wrote.
+        login: how users log in: dev, google.
+        push: whether pushes go out, and through what.
+        firebase_project_id: the project that signs users in, or nothing.
+        firebase_service_account: the key file that pushes are sent with, or None.
+        allowed_origins: web origins that may open a websocket; apps send none.
+        log_level: of the three services.
+        replicas: pods per service; the least that an autoscaler keeps in prod.
+        max_replicas: the most that an autoscaler adds.
+        signing_keys: generations of the token key; the last one signs, all of them verify.
+        gateway: how requests enter.
+        hosted: what only prod has, else None.
+    """
+
+    place: Place
+    url: str
+    cluster: ClusterConfig
+    images_file: str
+    login: tuple[str, ...]
+    push: Push
+    firebase_project_id: str
+    firebase_service_account: SecretText | None
+    allowed_origins: tuple[str, ...]
+    log_level: LogLevel
+    replicas: int
+    max_replicas: int
+    signing_keys: tuple[int, ...]
+    gateway: GatewayConfig
+    hosted: HostedConfig | None
+
+
+def validate_stack(values: Mapping[str, object]) -> StackConfig:
+    """Turn a stack's config into one frozen value; a pure function over what a stack file or the engine gives.
+
+    Args:
+        values: the `config` mapping of Pulumi.STACK.yaml, encrypted secrets and all, or the engine's own strings.
+
+    Raises:
+        ConfigError: with every problem, each with its key's path.
+    """
+    own, foreign = _split(values)
+    reader = Values(own)
+    for key in foreign:
+        reader.problems.append(
+            f"{key} is not a key that this program knows; every key of ours starts with {NAMESPACE}:."
+        )
+    place: Place = reader.choice("place", ("dev", "prod"))
+    hosted = _read_hosted(reader) if place == "prod" else None
+    login = _read_login(reader, place)
+    push: Push = reader.choice("push", ("off", "fcm"), "off")
+    replicas = reader.integer("replicas", 1 if place == "dev" else 3, least=1 if place == "dev" else 2, most=100)
+    config = StackConfig(
+        place=place,
+        url=_read_url(reader) if hosted is None else f"https://{hosted.hostname}",
+        cluster=_read_cluster(reader, place),
+        images_file=reader.text("imagesFile", DEFAULT_IMAGES_FILE),
+        login=login,
+        push=push,
+        firebase_project_id=reader.text("firebaseProjectId") if "google" in login else "",
+        firebase_service_account=reader.secret("firebaseServiceAccount") if push == "fcm" else None,
+        allowed_origins=reader.words("allowedOrigins"),
+        log_level=reader.choice("logLevel", ("debug", "info", "warning", "error"), "info"),
+        replicas=replicas,
+        max_replicas=reader.integer("maxReplicas", max(10, replicas), least=replicas, most=1000),
+        signing_keys=reader.numbers("signingKeys", (1,)),
+        gateway=_read_gateway(reader, place),
+        hosted=hosted,
+    )
+    _check_firebase(reader, config)
+    reader.reject_unread(f"is not a key that stack place {place} knows")
+    reader.finish()
+    return config
+
+
+def _split(values: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
+    own: dict[str, object] = {}
+    foreign = []
+    for key, value in values.items():
+        namespace, separator, name = key.rpartition(":")
+        if namespace in (NAMESPACE, ""):
+            own[name] = value
+        # The engine's own settings, such as pulumi:tags, are its business.
+        elif not separator or namespace != "pulumi":
+            foreign.append(key)
+    return own, foreign
+
+
+def _read_cluster(reader: Values, place: Place) -> ClusterConfig:
+    named = reader.has("context")
+    if place == "prod" and not named:
+        reader.problem("context", "is not set; name the context of the cluster in your kubeconfig")
+    context = reader.text("context", "") if named else None
+    kubeconfig = reader.text("kubeconfig", "") or (DEFAULT_KUBECONFIG if place == "dev" and not named else None)
+    return ClusterConfig(kubeconfig=kubeconfig, context=context)
+
+
+def _read_login(reader: Values, place: Place) -> tuple[str, ...]:
+    login = reader.words("login", ("dev",) if place == "dev" else ("google",))
+    for way in login:
+        if way not in ("dev", "google"):
+            reader.problem("login", f"holds {way!r}, not one of dev, google")
+    if not login:
+        reader.problem("login", "is empty, so nobody could log in")
+    if place == "prod" and "dev" in login:
+        reader.problem("login", "holds dev, which lets anybody be anybody; stack prod refuses it")
+    return login
+
+
+def _read_url(reader: Values) -> str:
+    url = reader.text("url", DEFAULT_URL)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        reader.problem("url", f"is {url!r}, not an address such as {DEFAULT_URL}")
+    return url.rstrip("/")
+
+
+def _read_gateway(reader: Values, place: Place) -> GatewayConfig:
+    nested = reader.nested("gateway")
+    kinds: tuple[GatewayKind, ...] = ("gateway-api",) if place == "dev" else ("ambassador", "gateway-api")
+    gateway = GatewayConfig(
+        kind=nested.choice("kind", kinds, kinds[0]),
+        node_port=nested.integer("nodePort", 30080, least=30000, most=32767),
+        # The machine's side of the embedded cluster's link: its forwarder tells the client's address.
+        proxy_protocol_from=nested.words("proxyProtocolFrom", ("10.231.0.0/16",) if place == "dev" else ()),
+        ambassador_namespace=nested.text("ambassadorNamespace", "emissary"),
+    )
+    nested.reject_unread()
+    return gateway
+
+
+def _read_hosted(reader: Values) -> HostedConfig:
+    hostname = reader.host_name("hostname")
+    if any(hostname == domain or hostname.endswith(f".{domain}") for domain in RESERVED_DOMAINS):
+        reader.problem("hostname", f"is {hostname!r}, a name that nobody can own; set your own")
+    acme = reader.nested("acme")
+    email = acme.text("email")
+    if email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
+        acme.problem("email", f"is {email!r}, not an e-mail address")
+    server: AcmeServer = acme.choice("server", ("staging", "production"), "staging")
+    acme.reject_unread()
+    databases = {service: _read_database_url(reader, key) for service, key in DATABASE_URL_KEYS.items()}
+    return HostedConfig(hostname=hostname, acme=AcmeConfig(server=server, email=email), databases=databases)
+
+
+def _read_database_url(reader: Values, key: str) -> SecretText:
+    secret = reader.secret(key)
+    if secret.sealed:
+        return secret
+    # The address holds a password, so no problem quotes it.
+    try:
+        parts = urlsplit(secret.reveal())
+        port = parts.port
+    except ValueError:
+        reader.problem(key, "is not a postgresql:// address")
+        return secret
+    if parts.scheme not in ("postgres", "postgresql") or not parts.hostname or port == 0:
+        reader.problem(key, "is not a postgresql:// address")
+    if not parts.path.strip("/"):
+        reader.problem(key, "names no database after its host")
+    if not parts.username or not parts.password:
+        reader.problem(key, "names no user and password")
+    if parse_qs(parts.query).get("sslmode", [""])[0] not in TLS_MODES:
+        reader.problem(key, f"does not ask for TLS; end it with ?sslmode= and one of {', '.join(TLS_MODES)}")
+    return secret
+
+
+def _check_firebase(reader: Values, config: StackConfig) -> None:
+    secret = config.firebase_service_account
+    if secret is None or secret.sealed:
+        return
+    key = "firebaseServiceAccount"
+    try:
+        account = json.loads(secret.reveal())
+    except ValueError:
+        account = None
+    if not isinstance(account, dict) or account.get("type") != "service_account":
+        reader.problem(key, "is not a Firebase service account's JSON file")
+    elif config.firebase_project_id and account.get("project_id") != config.firebase_project_id:
+        reader.problem(key, "belongs to another project than firebaseProjectId says")
