@@ -1,0 +1,89 @@
+"""Run the auth service beside a chat service that records, refuses or is away."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from services.auth.app import open_apps
+from services.auth.settings import AuthSettings
+from services.migrations import migrate
+from services.settings import DatabaseSettings, Secret
+from services.tokens import Signer
+from tests.services.conftest import SERVER, Running, RunService
+
+MIGRATIONS = Path("services/auth/migrations").resolve()
+
+
+@dataclass
+class ChatDouble:
+    """Stand where the chat service stands: record what arrives, and fail as often as told."""
+
+    url: str = ""
+    users: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    failures: int = 0
+    test_fails: bool = False
+
+    async def make_user(self, request: web.Request) -> web.Response:
+        """Answer POST /internal/users."""
+        self.headers.append(dict(request.headers))
+        if self.failures > 0:
+            self.failures -= 1
+            return web.json_response({"error": {"code": "unavailable", "message": "Away."}}, status=503)
+        self.users.append(await request.json())
+        return web.json_response({"user": {"id": len(self.users)}})
+
+    async def test(self, _request: web.Request) -> web.Response:
+        """Answer GET /test."""
+        return web.json_response({"test": "success"}, status=500 if self.test_fails else 200)
+
+
+@pytest.fixture
+async def chat() -> AsyncIterator[ChatDouble]:
+    """Serve a chat double on a free port."""
+    double = ChatDouble()
+    app = web.Application()
+    app.router.add_post("/internal/users", double.make_user)
+    app.router.add_get("/test", double.test)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    double.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield double
+    await runner.cleanup()
+
+
+@pytest.fixture
+def private_key() -> Secret:
+    """Make the string from which the service derives its key."""
+    return Secret(secrets.token_urlsafe(48))
+
+
+@pytest.fixture
+def settings(database: DatabaseSettings, credential: Secret, private_key: Secret, chat: ChatDouble) -> AuthSettings:
+    """Tell the service where everything is."""
+    signer = Signer(private_key)
+    return AuthSettings(
+        server=SERVER,
+        database=database,
+        credential=credential,
+        private_key=private_key,
+        token_keys={signer.kid: signer.public_key},
+        chat_internal_url=chat.url,
+        chat_public_url=chat.url,
+        logins=("dev",),
+    )
+
+
+@pytest.fixture
+async def auth(settings: AuthSettings, run_service: RunService) -> Running:
+    """Run the service on a migrated database."""
+    await migrate(settings.database, MIGRATIONS)
+    return await run_service(open_apps(settings))
