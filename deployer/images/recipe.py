@@ -113,7 +113,7 @@ class Recipe:
 
     @property
     def _interpreter(self) -> python.Interpreter:
-        folder = self._python.path.with_suffix(".root")
+        folder = self._python.path.with_suffix("").with_suffix(".root")
         return python.load_interpreter(folder, [self._base, self._python])
 
     def _layer(self, name: str, key: Sequence[object], build: Callable[[], Iterable[Entry]]) -> Layer:

@@ -17,7 +17,7 @@ class LayerStore:
     """Make each layer once.
 
     Attributes:
-        folder: holds NAME-KEY.tar and, written last, NAME-KEY.json with its digest and size.
+        folder: holds NAME-KEY.tar.gz and, written last, NAME-KEY.json with its digest and size.
     """
 
     folder: Path
@@ -30,15 +30,15 @@ class LayerStore:
             key: of everything that it is made from (see key_of).
             build: returns its entries; called only if the layer is not there.
         """
-        path = self.folder / f"{name}-{key}.tar"
-        record = path.with_suffix(".json")
+        path = self.folder / f"{name}-{key}.tar.gz"
+        record = self.folder / f"{name}-{key}.json"
         kept = _load(record, path)
         if kept is not None:
             return kept
         with exclusive(path):
             kept = _load(record, path)  # another clone may have made it while we waited
             if kept is None:
-                kept = write_layer(path, build())
+                kept = write_layer(path, build(), compress=True)
                 _save(record, kept)
         return kept
 
@@ -60,15 +60,14 @@ def key_of(*parts: object) -> str:
 def _load(record: Path, path: Path) -> Layer | None:
     """Return the layer if its record is there and its tar has the size that the record says."""
     try:
-        said = json.loads(record.read_text(encoding="utf-8"))
-        layer = Layer(path=path, digest=said["digest"], diff_id=said["diff_id"], size=said["size"])
+        layer = Layer(path=path, **json.loads(record.read_text(encoding="utf-8")))
         return layer if path.stat().st_size == layer.size else None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, TypeError):
         return None
 
 
 def _save(record: Path, layer: Layer) -> None:
     part = record.with_name(f".{record.name}.part")
-    said = {"digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size}
+    said = {name: value for name, value in vars(layer).items() if name != "path"}
     part.write_text(json.dumps(said), encoding="utf-8")
     part.replace(record)
