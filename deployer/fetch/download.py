@@ -12,7 +12,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request, build_opener
 
 from deployer.fetch.atomic import settle, staging
 from deployer.fetch.errors import DownloadError
@@ -149,7 +149,8 @@ class _Answer:
         """Ask, and keep the response or the reason why there is none."""
         request = Request(self._url, headers={"User-Agent": "stampchat"})  # noqa: S310  # the scheme was checked
         try:
-            self._response = urlopen(request, timeout=_STALLED_AFTER)  # noqa: S310  # the same
+            # An opener of its own reads the proxies as they are now; urlopen keeps those of its first use.
+            self._response = build_opener().open(request, timeout=_STALLED_AFTER)
         except HTTPError as error:
             self._error = DownloadError(self._url, f"HTTP {error.code}", reachable=_says_publisher(error.code))
         except URLError as error:

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from deployer.fetch import download
+from deployer.fetch.download import download_archive, extract_files
+from deployer.fetch.errors import DownloadError
+from deployer.report import Silent
+from tests.deployer.publisher import Publisher, archive
+
+CONTENT = b"release" * 50_000
+
+
+def fetch(releases: Publisher, destination: Path) -> None:
+    download_archive(
+        f"{releases.url}/tool.tar.gz",
+        f"{releases.url}/sums.txt",
+        archive_name="tool.tar.gz",
+        destination=destination,
+        report=Silent(),
+    )
+
+
+def test_a_file_that_matches_its_sum_is_put_in_place(releases: Publisher, tmp_path: Path) -> None:
+    releases.publish("other.tar.gz", b"another")
+    releases.publish("tool.tar.gz", CONTENT)
+
+    fetch(releases, tmp_path / "tool.tar.gz")
+
+    assert (tmp_path / "tool.tar.gz").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["tool.tar.gz"]
+
+
+def test_a_sum_may_be_written_as_sha256sum_does_for_binary_files(releases: Publisher, tmp_path: Path) -> None:
+    releases.publish("tool.tar.gz", CONTENT)
+    releases.files["/sums.txt"] = releases.files["/sums.txt"].replace(b"  tool", b" *./tool")
+
+    fetch(releases, tmp_path / "tool.tar.gz")
+
+    assert (tmp_path / "tool.tar.gz").exists()
+
+
+def break_sum(releases: Publisher) -> None:
+    releases.publish("tool.tar.gz", CONTENT, checksum="0" * 64)
+
+
+def lose_entry(releases: Publisher) -> None:
+    releases.publish("tool.tar.gz", CONTENT)
+    releases.files["/sums.txt"] = b"abc  another.tar.gz\n"
+
+
+def lose_sums(releases: Publisher) -> None:
+    releases.publish("tool.tar.gz", CONTENT)
+    del releases.files["/sums.txt"]
+
+
+def cut_short(releases: Publisher) -> None:
+    releases.publish("tool.tar.gz", CONTENT)
+    releases.cut.add("/tool.tar.gz")
+
+
+def lose_file(releases: Publisher) -> None:
+    releases.publish("tool.tar.gz", CONTENT)
+    del releases.files["/tool.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    ("misbehave", "reason"),
+    [
+        (break_sum, "the publisher says 0000"),
+        (lose_entry, "it has no sum for tool.tar.gz"),
+        (lose_sums, "HTTP 404"),
+        (cut_short, "cut short: 175,000 of 350,000 bytes"),
+        (lose_file, "HTTP 404"),
+    ],
+)
+def test_what_is_not_as_published_is_refused_and_leaves_nothing(
+    releases: Publisher, tmp_path: Path, misbehave: object, reason: str
+) -> None:
+    assert callable(misbehave)
+    misbehave(releases)
+
+    with pytest.raises(DownloadError, match=reason) as caught:
+        fetch(releases, tmp_path / "tool.tar.gz")
+
+    assert caught.value.reachable
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["/sums.txt", "/tool.tar.gz"])
+def test_a_publisher_that_hangs_is_given_up_within_seconds(
+    releases: Publisher, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_ANSWER_WITHIN", 0.3)
+    releases.publish("tool.tar.gz", CONTENT)
+    releases.hanging.add(path)
+    started = time.monotonic()
+
+    with pytest.raises(DownloadError, match="no answer within") as caught:
+        fetch(releases, tmp_path / "tool.tar.gz")
+
+    assert time.monotonic() - started < 2
+    assert not caught.value.reachable
+
+
+def test_a_closed_port_is_an_unreachable_publisher(tmp_path: Path, releases: Publisher) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        releases.url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+        with pytest.raises(DownloadError, match="refused") as caught:
+            fetch(releases, tmp_path / "tool.tar.gz")
+
+    assert not caught.value.reachable
+
+
+def test_only_https_is_asked_beyond_this_machine(tmp_path: Path, releases: Publisher) -> None:
+    releases.url = "http://releases.example"
+
+    with pytest.raises(DownloadError, match="not an https address"):
+        fetch(releases, tmp_path / "tool.tar.gz")
+
+
+def test_a_proxy_is_honoured(releases: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    releases.publish("tool.tar.gz", CONTENT)
+    monkeypatch.setenv("http_proxy", releases.url)
+    releases.url = "http://localhost:9"
+
+    fetch(releases, tmp_path / "tool.tar.gz")
+
+    assert releases.asked == ["http://localhost:9/sums.txt", "http://localhost:9/tool.tar.gz"]
+
+
+def test_files_are_extracted_flat_whatever_their_folders(tmp_path: Path) -> None:
+    packed = tmp_path / "a.tar.gz"
+    packed.write_bytes(archive({"pulumi/tool": "one", "../../outside": "two", "pulumi/unwanted": "three"}))
+
+    extract_files(packed, tmp_path / "into", only={"tool", "outside"})
+
+    assert {path.name: path.read_text() for path in (tmp_path / "into").iterdir()} == {"tool": "one", "outside": "two"}
+    assert (tmp_path / "into" / "tool").stat().st_mode & 0o777 == 0o755
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    packed = tmp_path / "a.tar.gz"
+    packed.write_bytes(archive({"tool": "one" * 9000})[:60])
+
+    with pytest.raises(DownloadError, match="not a readable archive"):
+        extract_files(packed, tmp_path / "into")
