@@ -1,0 +1,82 @@
+"""Open the chat service: its resources, then its two applications."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp import web
+
+from services.chat.bus import LocalBus
+from services.chat.chat import Chat
+from services.chat.keys import CHAT, SETTINGS, SOCKETS, STORE
+from services.chat.metrics import ChatMetrics
+from services.chat.notify import Notifier
+from services.chat.openapi import DESCRIPTION
+from services.chat.room import Rooms
+from services.chat.routes import add_internal_routes, add_public_routes
+from services.chat.settings import ChatSettings
+from services.chat.socket import Sockets
+from services.chat.store import Store
+from services.database import Database, open_database
+from services.health import Health
+from services.metrics import Metrics
+from services.peers import Peer, open_session
+from services.serve import Apps
+from services.tokens import Verifier
+from services.web import VERIFIER, create_internal_app, create_public_app
+
+# How long pushes that wait may keep a stopping process.
+PUSH_SECONDS = 2.0
+
+
+@asynccontextmanager
+async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
+    """Open what the service needs and close it at the end: sockets first, then what they wrote, then pushes."""
+    async with open_database(settings.database) as database, open_session() as session:
+        metrics, store = Metrics(), Store(database)
+        counted = ChatMetrics(metrics.registry)
+        notifier = _open_notifier(settings, store, session, counted)
+        rooms = Rooms(counted.deliveries.inc)
+        chat = Chat(store, LocalBus(rooms.deliver), notifier.notify, settings.limits)
+        verifier = Verifier(settings.token_keys)
+        sockets = Sockets(
+            verifier=verifier,
+            origins=settings.allowed_origins,
+            chat=chat,
+            rooms=rooms,
+            limits=settings.limits,
+            metrics=counted,
+        )
+        apps = _create_apps(settings, database, metrics)
+        apps.public[VERIFIER], apps.public[STORE], apps.public[CHAT] = verifier, store, chat
+        apps.public[SETTINGS], apps.public[SOCKETS] = settings, sockets
+        apps.public.on_shutdown.append(_drain)
+        apps.internal[STORE] = store
+        yield apps
+        await chat.close()
+        await notifier.close(PUSH_SECONDS)
+
+
+def _open_notifier(
+    settings: ChatSettings, store: Store, session: aiohttp.ClientSession, counted: ChatMetrics
+) -> Notifier:
+    peer = Peer("notifications", settings.notifications_url, session, credential=settings.credential)
+    return Notifier(store.push_targets, peer, counted.pushes_dropped.inc)
+
+
+def _create_apps(settings: ChatSettings, database: Database, metrics: Metrics) -> Apps:
+    health = Health()
+    health.register("database", database.ping)
+    public = create_public_app(server=settings.server, health=health, metrics=metrics)
+    add_public_routes(public)
+    internal = create_internal_app(
+        server=settings.server, health=health, metrics=metrics, credential=settings.credential, openapi=DESCRIPTION
+    )
+    add_internal_routes(internal)
+    return Apps(public=public, internal=internal, health=health)
+
+
+async def _drain(app: web.Application) -> None:
+    await app[SOCKETS].drain()

@@ -1,0 +1,165 @@
+"""Do what people do in rooms: come, go, speak, stamp. Everything is stored first and told then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from services.chat.bus import Bus, Cut, Told
+from services.chat.errors import Refusal
+from services.chat.limits import Limits
+from services.chat.models import Change, ChatMessage, Draft, Seat
+from services.chat.names import bare_topic, parse_id, parse_text, room_topic
+from services.chat.store import NewStamp, Store
+from services.chat.writer import Writer
+
+CLIENT_ID_CHARACTERS = 64
+
+
+class Chat:
+    """Be the rooms' behaviour, whatever carries the words to them.
+
+    Args:
+        store: where everything is kept.
+        bus: which tells the rooms.
+        notify: takes each message that somebody said, for the devices of the others.
+        limits: what people may do at most.
+    """
+
+    def __init__(self, store: Store, bus: Bus, notify: Callable[[ChatMessage], None], limits: Limits) -> None:
+        self._store = store
+        self._bus = bus
+        self._notify = notify
+        self._limits = limits
+        self._writer = Writer(store.add_messages, self._tell_said)
+
+    async def join_room(self, identity: str, topic: str) -> None:
+        """Make somebody a participant of the room that an invitation names.
+
+        Raises:
+            NotAuthenticated: nobody has this identity here.
+            NotFound: the topic names no room.
+        """
+
+        async def work() -> None:
+            change = await self._store.join_room(identity, topic)
+            self._tell_change(change)
+
+        await self._writer.change(room_topic(topic), work)
+
+    async def leave_room(self, identity: str, channel_id: int) -> None:
+        """End somebody's part in a room, on all their sockets, and tell the others.
+
+        Raises:
+            NotFound: they were never in such a room.
+        """
+        topic = await self._store.find_topic(identity, channel_id)
+
+        async def work() -> None:
+            change = await self._store.leave_room(identity, channel_id)
+            self._bus.publish(Cut(room_topic(topic), identity))
+            self._tell_change(change)
+
+        await self._writer.change(room_topic(topic), work)
+
+    async def find_seat(self, identity: str, topic: str) -> Seat:
+        """Return somebody's place in a room.
+
+        Args:
+            identity: whose.
+            topic: "room:<topic>".
+
+        Raises:
+            Refusal: they take no part in it, or there is no such room; which of the two is not theirs to know.
+        """
+        bare = bare_topic(topic)
+        seat = None if "\x00" in bare else await self._store.find_seat(identity, bare)
+        if seat is None:
+            raise Refusal("unauthorized")
+        return seat
+
+    async def missed(self, seat: Seat, last_message_id: int) -> list[ChatMessage] | None:
+        """Return what was said after a message, oldest first; None when it was too much."""
+        most = self._limits.replay_messages
+        messages = await self._store.messages_after(seat.channel_id, last_message_id, most + 1)
+        return messages if len(messages) <= most else None
+
+    async def shout(self, seat: Seat, topic: str, payload: Any) -> None:
+        """Store a message and tell the room.
+
+        Raises:
+            Refusal: it breaks a rule, or the member takes no part in the room any more.
+            Unavailable: it could not be stored.
+        """
+        fields = read_object(payload)
+        body = parse_text("message", fields.get("message"), most=self._limits.body_characters)
+        client_id = fields.get("id")
+        if client_id is not None:
+            client_id = parse_text("id", client_id, most=CLIENT_ID_CHARACTERS)
+        result = await self._writer.say(topic, Draft(seat.member_id, body, client_id))
+        if result is None:
+            raise Refusal("unauthorized")
+
+    async def stamp(self, seat: Seat, topic: str, payload: Any) -> None:
+        """Store a stamp on a message and tell the room.
+
+        Raises:
+            Refusal: it breaks a rule, or the member takes no part in the room any more.
+            Unavailable: it could not be stored.
+        """
+        fields = read_object(payload)
+        strength = fields.get("strength")
+        stamp = NewStamp(
+            member_id=seat.member_id,
+            message_id=parse_id("messageId", fields.get("messageId")),
+            word=parse_text("word", fields.get("word"), most=self._limits.word_characters),
+            x_pos=_parse_number("xPos", fields.get("xPos")),
+            y_pos=_parse_number("yPos", fields.get("yPos")),
+            strength=0.0 if strength is None else _parse_number("strength", strength),
+        )
+        if not 0 <= stamp.strength <= 1:
+            raise Refusal("strength must be between 0 and 1")
+        stored = await self._store.add_stamp(stamp)
+        self._bus.publish(Told(topic, "shout", {"type": "stamp", "data": stored}))
+
+    async def close(self) -> None:
+        """Finish what is being stored."""
+        await self._writer.close()
+
+    def _tell_said(self, topic: str, message: ChatMessage) -> None:
+        self._tell(topic, message)
+        self._notify(message)
+
+    def _tell_change(self, change: Change) -> None:
+        if change.message is not None:
+            self._tell(room_topic(change.topic), change.message)
+
+    def _tell(self, topic: str, message: ChatMessage) -> None:
+        self._bus.publish(Told(topic, "shout", {"type": "message", "data": message}, message.id))
+
+
+def read_object(payload: Any) -> dict[str, Any]:
+    """Return a payload's fields; a binary frame may carry the object as JSON.
+
+    Raises:
+        Refusal: it is no object.
+    """
+    if isinstance(payload, bytes):
+        try:
+            payload = msgspec.json.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            payload = None
+    if not isinstance(payload, dict):
+        raise Refusal("the payload must be an object")
+    return payload
+
+
+def _parse_number(name: str, value: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            pass
+    raise Refusal(f"{name} must be a number")

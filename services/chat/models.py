@@ -1,0 +1,152 @@
+"""Name what the chat stores, in the shape in which the wire has it; msgspec writes these as JSON as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    import asyncpg
+
+
+class User(msgspec.Struct, frozen=True):
+    """Be a person."""
+
+    id: int
+    inserted_at: datetime
+    friendly_name: str | None
+    identity: str
+
+
+class Member(msgspec.Struct, frozen=True):
+    """Be a person's place in a room; it stays when the person leaves, so that old messages keep their author."""
+
+    id: int
+    inserted_at: datetime
+    user: User
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """Be a word pressed onto a message."""
+
+    id: int
+    inserted_at: datetime
+    member_id: int
+    message_id: int
+    word: str
+    x_pos: float
+    y_pos: float
+    strength: float
+
+
+class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Be something said, or ("chat_info") something that happened.
+
+    Attributes:
+        stamps: oldest first; there are none yet in a broadcast.
+        client_id: what its sender called it, only where a client did.
+        member: who said it, only in a list of rooms.
+    """
+
+    id: int
+    inserted_at: datetime
+    channel_id: int
+    member_id: int | None
+    type: str
+    body: str
+    stamps: tuple[Stamp, ...]
+    client_id: str | None = None
+    member: Member | None = None
+
+
+class Room(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Be a room (the wire's "channel").
+
+    Attributes:
+        members: everybody who was ever in it, only in a list of rooms.
+        last_message: the newest message, only in a list of rooms.
+    """
+
+    id: int
+    inserted_at: datetime
+    friendly_name: str | None
+    topic: str
+    members: tuple[Member, ...] | None = None
+    last_message: ChatMessage | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Be a page of a room's history, newest message first."""
+
+    is_last_message: bool
+    messages: list[ChatMessage]
+    members: list[Member]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Be what a socket needs to know of its place in a room."""
+
+    member_id: int
+    channel_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Be a message that is not stored yet."""
+
+    member_id: int
+    body: str
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Say what a join or a leave did.
+
+    Attributes:
+        topic: the room's.
+        message: what the room is told; nothing when nothing changed.
+    """
+
+    topic: str
+    message: ChatMessage | None
+
+
+def user_from(row: asyncpg.Record, prefix: str = "") -> User:
+    """Read a user out of a row whose columns may carry a prefix."""
+    return User(
+        id=row[prefix + "id"],
+        inserted_at=row[prefix + "inserted_at"],
+        friendly_name=row[prefix + "friendly_name"],
+        identity=row[prefix + "identity"] or "",
+    )
+
+
+def member_from(row: asyncpg.Record) -> Member:
+    """Read a member and its user out of a row."""
+    return Member(id=row["id"], inserted_at=row["inserted_at"], user=user_from(row, "user_"))
+
+
+def stamp_from(row: asyncpg.Record) -> Stamp:
+    """Read a stamp out of a row."""
+    return Stamp(**row)
+
+
+def message_from(row: asyncpg.Record, stamps: tuple[Stamp, ...] = (), member: Member | None = None) -> ChatMessage:
+    """Read a message out of a row."""
+    return ChatMessage(
+        id=row["id"],
+        inserted_at=row["inserted_at"],
+        channel_id=row["channel_id"],
+        member_id=row["member_id"],
+        # The original let both be null.
+        type=row["type"] or "chat",
+        body=row["body"] or "",
+        stamps=stamps,
+        client_id=row["client_id"],
+        member=member,
+    )

@@ -1,0 +1,70 @@
+"""Read the settings of the chat service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from services.chat.limits import Limits, load_limits
+from services.settings import (
+    MIN_SECRET,
+    DatabaseSettings,
+    Secret,
+    ServerSettings,
+    Source,
+    load_database,
+    load_internal_credential,
+    load_server,
+)
+from services.tokens import PublicKeys, load_public_keys
+
+PUBLIC_PORT = 4000
+INTERNAL_PORT = 4010
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """Hold all that the chat service is told.
+
+    Attributes:
+        server: where it listens.
+        database: where it stores.
+        credential: what its internal port asks for, and what it shows the notifications service.
+        token_keys: the public keys whose tokens are good.
+        secret_key_base: from which it derives keys for what it hands out and takes back.
+        notifications_url: the notifications service's internal port.
+        allowed_origins: the web pages whose sockets are welcome; an app sends no Origin and always is.
+        limits: what users may do at most.
+    """
+
+    server: ServerSettings
+    database: DatabaseSettings
+    credential: Secret
+    token_keys: PublicKeys
+    secret_key_base: Secret
+    notifications_url: str
+    allowed_origins: frozenset[str]
+    limits: Limits
+
+
+def load_settings(source: Source) -> ChatSettings:
+    """Read every setting; source.finish() then says what is wrong."""
+    return ChatSettings(
+        server=load_server(source, public_port=PUBLIC_PORT, internal_port=INTERNAL_PORT),
+        database=load_database(source),
+        credential=load_internal_credential(source),
+        token_keys=load_public_keys(source),
+        secret_key_base=source.secret_file("SECRET_KEY_BASE_FILE", least=MIN_SECRET),
+        notifications_url=source.url("NOTIFICATIONS_INTERNAL_URL"),
+        allowed_origins=_load_origins(source),
+        limits=load_limits(source),
+    )
+
+
+def _load_origins(source: Source) -> frozenset[str]:
+    origins = source.words("ALLOWED_ORIGINS")
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or origin.lower() != f"{parts.scheme}://{parts.netloc.lower()}":
+            source.problem("ALLOWED_ORIGINS", f"holds {origin!r}, not an origin such as https://chat.example.org")
+    return frozenset(origin.lower() for origin in origins)

@@ -1,0 +1,153 @@
+"""Hold the statements of the store; every one that a message waits for goes through an index."""
+
+# ruff: noqa: S608  # the parts that are put together are constants of this file; values are parameters
+
+from __future__ import annotations
+
+# The columns hold whole seconds, and Postgres would round up into the future.
+NOW = "date_trunc('second', now() AT TIME ZONE 'utc')"
+
+_USER = """u.id AS user_id, u.inserted_at AS user_inserted_at, u.friendly_name AS user_friendly_name,
+  u.identity AS user_identity"""
+_MESSAGE = "g.id, g.inserted_at, g.channel_id, g.member_id, g.type, g.body, g.client_id"
+# The one row that counts of an identity which the original may have stored twice.
+_PERSON = "u.identity = $1 AND u.duplicate_of IS NULL"
+
+FIND_USER = f"SELECT u.id, u.inserted_at, u.friendly_name, u.identity FROM users u WHERE {_PERSON}"
+
+ADD_USER = f"""
+INSERT INTO users (identity, friendly_name, inserted_at, updated_at) VALUES ($1, $2, {NOW}, {NOW})
+ON CONFLICT (identity) WHERE duplicate_of IS NULL DO NOTHING
+"""
+
+LIST_ROOMS = f"""
+SELECT c.id AS room_id, c.inserted_at AS room_inserted_at, c.friendly_name, c.topic, last.*
+FROM users u
+JOIN members m ON m.user_id = u.id AND m.is_participant
+JOIN channels c ON c.id = m.channel_id
+LEFT JOIN LATERAL (
+  SELECT {_MESSAGE} FROM messages g WHERE g.channel_id = c.id ORDER BY g.id DESC LIMIT 1
+) AS last ON true
+WHERE {_PERSON}
+ORDER BY coalesce(last.id, 0) DESC, c.id DESC
+"""
+
+MEMBERS = f"""
+SELECT m.id, m.inserted_at, m.channel_id, {_USER}
+FROM members m JOIN users u ON u.id = m.user_id
+WHERE m.channel_id = ANY($1::bigint[]) ORDER BY m.id
+"""
+
+STAMPS = """
+SELECT s.id, s.inserted_at, s.member_id, s.message_id, s.word, s.x_pos, s.y_pos, coalesce(s.strength, 0.0) AS strength
+FROM stamps s WHERE s.message_id = ANY($1::bigint[]) ORDER BY s.id
+"""
+
+ADD_ROOM = f"""
+INSERT INTO channels (friendly_name, topic, inserted_at, updated_at) VALUES ($1, $2, {NOW}, {NOW})
+RETURNING id, inserted_at, friendly_name, topic
+"""
+
+FIND_ROOM = "SELECT id FROM channels WHERE topic = $1 ORDER BY id LIMIT 1"
+
+# No row comes back when the person is a participant already, or joined a moment ago on another connection.
+ADD_PARTICIPANT = f"""
+INSERT INTO members (channel_id, user_id, is_participant, inserted_at, updated_at) VALUES ($1, $2, true, {NOW}, {NOW})
+ON CONFLICT (channel_id, user_id) WHERE duplicate_of IS NULL
+DO UPDATE SET is_participant = true, updated_at = excluded.updated_at WHERE members.is_participant IS NOT TRUE
+RETURNING id
+"""
+
+FIND_MEMBER = f"""
+SELECT m.id, c.topic, u.friendly_name, m.is_participant IS TRUE AS is_participant
+FROM users u
+JOIN members m ON m.user_id = u.id AND m.duplicate_of IS NULL
+JOIN channels c ON c.id = m.channel_id
+WHERE {_PERSON} AND m.channel_id = $2
+FOR UPDATE OF m
+"""
+
+FIND_TOPIC = f"""
+SELECT c.topic
+FROM users u
+JOIN members m ON m.user_id = u.id AND m.duplicate_of IS NULL
+JOIN channels c ON c.id = m.channel_id
+WHERE {_PERSON} AND m.channel_id = $2
+"""
+
+REMOVE_PARTICIPANT = f"UPDATE members SET is_participant = false, updated_at = {NOW} WHERE id = $1"
+
+INFO_TEXT = "SELECT body FROM chat_info_messages WHERE type = $1 ORDER BY random() LIMIT 1"
+
+ADD_INFO = f"""
+INSERT INTO messages AS g (channel_id, member_id, type, body, inserted_at, updated_at)
+VALUES ($1, $2, 'chat_info', $3, {NOW}, {NOW})
+RETURNING {_MESSAGE}
+"""
+
+SEAT = f"""
+SELECT m.id AS member_id, m.channel_id
+FROM channels c
+JOIN members m ON m.channel_id = c.id AND m.is_participant
+JOIN users u ON u.id = m.user_id
+WHERE {_PERSON} AND c.topic = $2
+ORDER BY c.id LIMIT 1
+"""
+
+IS_PARTICIPANT = f"""
+SELECT EXISTS (
+  SELECT FROM users u JOIN members m ON m.user_id = u.id AND m.is_participant
+  WHERE {_PERSON} AND m.channel_id = $2
+)
+"""
+
+PAGE = f"""
+SELECT {_MESSAGE} FROM messages g WHERE g.channel_id = $1 AND g.id < $2 ORDER BY g.id DESC LIMIT $3
+"""
+
+AFTER = f"""
+SELECT {_MESSAGE} FROM messages g WHERE g.channel_id = $1 AND g.id > $2 ORDER BY g.id LIMIT $3
+"""
+
+# Ids are drawn in the order of the batch, so that a room's ids rise in the order in which it is told. A draft whose
+# sender is no participant gives no row; one whose client id is stored already gives a row with stored = false.
+ADD_MESSAGES = f"""
+WITH asked AS MATERIALIZED (
+  SELECT a.ordinal, a.member_id, m.channel_id, a.body, a.client_id
+  FROM unnest($1::bigint[], $2::text[], $3::text[]) WITH ORDINALITY AS a (member_id, body, client_id, ordinal)
+  JOIN members m ON m.id = a.member_id AND m.is_participant
+  ORDER BY a.ordinal
+), numbered AS MATERIALIZED (
+  SELECT nextval(pg_get_serial_sequence('messages', 'id')) AS id, asked.*, {NOW} AS inserted_at FROM asked
+), added AS (
+  INSERT INTO messages (id, channel_id, member_id, type, body, client_id, inserted_at, updated_at)
+  SELECT id, channel_id, member_id, 'chat', body, client_id, inserted_at, inserted_at FROM numbered ORDER BY ordinal
+  ON CONFLICT (member_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
+  RETURNING id
+)
+SELECT n.ordinal, n.id, n.inserted_at, n.channel_id, n.member_id, 'chat' AS type, n.body, n.client_id,
+  added.id IS NOT NULL AS stored
+FROM numbered n LEFT JOIN added USING (id)
+"""
+
+ADD_STAMP = f"""
+INSERT INTO stamps (member_id, channel_id, message_id, word, x_pos, y_pos, strength, inserted_at, updated_at)
+SELECT m.id, m.channel_id, g.id, $3, $4, $5, $6, {NOW}, {NOW}
+FROM members m JOIN messages g ON g.channel_id = m.channel_id
+WHERE m.id = $1 AND m.is_participant AND g.id = $2
+RETURNING id, inserted_at, member_id, message_id, word, x_pos, y_pos, strength
+"""
+
+STILL_PARTICIPANT = "SELECT EXISTS (SELECT FROM members WHERE id = $1 AND is_participant)"
+
+PUSH_TARGETS = """
+SELECT s.id AS member_id, c.friendly_name AS room, p.friendly_name AS sender,
+  array_agg(DISTINCT u.identity) AS identities
+FROM members s
+JOIN users p ON p.id = s.user_id
+JOIN channels c ON c.id = s.channel_id
+JOIN members o ON o.channel_id = s.channel_id AND o.is_participant AND o.user_id <> s.user_id
+JOIN users u ON u.id = o.user_id AND u.identity IS NOT NULL
+WHERE s.id = ANY($1::bigint[])
+GROUP BY s.id, c.friendly_name, p.friendly_name
+"""

@@ -1,0 +1,273 @@
+"""Keep users, rooms, messages and stamps in Postgres; nothing else in the service speaks SQL."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from services.chat import sql
+from services.chat.errors import Refusal
+from services.chat.models import (
+    Change,
+    ChatMessage,
+    Draft,
+    Member,
+    Page,
+    Room,
+    Seat,
+    Stamp,
+    User,
+    member_from,
+    message_from,
+    stamp_from,
+    user_from,
+)
+from services.database import Connection, Database
+from services.errors import NotAuthenticated, NotFound
+
+PAGE_SIZE = 60
+MAX_ID = (1 << 63) - 1
+# What a person without a name is called in a sentence.
+NAMELESS = "Somebody"
+_FALLBACK = {
+    "create_chat": "${name} started the chat",
+    "join_chat": "${name} has joined the chat",
+    "leave_chat": "${name} has left the chat",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewStamp:
+    """Be a stamp that is not stored yet."""
+
+    member_id: int
+    message_id: int
+    word: str
+    x_pos: float
+    y_pos: float
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class PushTargets:
+    """Say whose devices hear of a member's message, and in which words."""
+
+    room: str
+    sender: str
+    identities: list[str]
+
+
+class Store:
+    """Ask and tell the database.
+
+    Args:
+        database: the pool.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def ensure_user(self, identity: str, name: str | None) -> User:
+        """Return the person of this identity, made now if there is none."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(sql.FIND_USER, identity)
+            if row is None:
+                await connection.execute(sql.ADD_USER, identity, name)
+                row = await connection.fetchrow(sql.FIND_USER, identity)
+        assert row is not None  # noqa: S101  # users are never deleted, and the insert conflicts with nothing else
+        return user_from(row)
+
+    async def list_rooms(self, identity: str) -> list[Room]:
+        """Return the rooms where the person takes part, newest message first; three queries serve any number."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(sql.LIST_ROOMS, identity)
+            members = await self._members(connection, [row["room_id"] for row in rows])
+            stamps = await self._stamps(connection, [row["id"] for row in rows if row["id"] is not None])
+        return [
+            Room(
+                id=row["room_id"],
+                inserted_at=row["room_inserted_at"],
+                friendly_name=row["friendly_name"],
+                topic=row["topic"],
+                members=tuple(members[row["room_id"]]),
+                last_message=None
+                if row["id"] is None
+                else message_from(
+                    row,
+                    tuple(stamps[row["id"]]),
+                    next((member for member in members[row["room_id"]] if member.id == row["member_id"]), None),
+                ),
+            )
+            for row in rows
+        ]
+
+    async def create_room(self, identity: str, name: str, topic: str) -> Room:
+        """Make a room with its first member and the message that says so.
+
+        Raises:
+            NotAuthenticated: nobody has this identity here.
+        """
+        async with self._database.transaction() as connection:
+            user = await self._user(connection, identity)
+            row = await connection.fetchrow(sql.ADD_ROOM, name, topic)
+            assert row is not None  # noqa: S101  # INSERT … RETURNING without a condition
+            member_id = await connection.fetchval(sql.ADD_PARTICIPANT, row["id"], user.id)
+            await self._add_info(connection, "create_chat", row["id"], member_id, user.friendly_name)
+        return Room(**row)
+
+    async def join_room(self, identity: str, topic: str) -> Change:
+        """Make the person a participant of the room that the invitation names.
+
+        Raises:
+            NotAuthenticated: nobody has this identity here.
+            NotFound: the topic names no room.
+        """
+        async with self._database.transaction() as connection:
+            user = await self._user(connection, identity)
+            channel_id = await connection.fetchval(sql.FIND_ROOM, topic)
+            if channel_id is None:
+                raise NotFound("There is no such channel.")
+            member_id = await connection.fetchval(sql.ADD_PARTICIPANT, channel_id, user.id)
+            if member_id is None:
+                return Change(topic, None)
+            message = await self._add_info(connection, "join_chat", channel_id, member_id, user.friendly_name)
+        return Change(topic, message)
+
+    async def leave_room(self, identity: str, channel_id: int) -> Change:
+        """End the person's part in a room; leaving twice changes nothing.
+
+        Raises:
+            NotFound: the person was never in such a room.
+        """
+        async with self._database.transaction() as connection:
+            member = await connection.fetchrow(sql.FIND_MEMBER, identity, channel_id)
+            if member is None:
+                raise NotFound("There is no such channel.")
+            if not member["is_participant"]:
+                return Change(member["topic"], None)
+            await connection.execute(sql.REMOVE_PARTICIPANT, member["id"])
+            message = await self._add_info(connection, "leave_chat", channel_id, member["id"], member["friendly_name"])
+        return Change(member["topic"], message)
+
+    async def find_topic(self, identity: str, channel_id: int) -> str:
+        """Return the topic of a room in which the person is, or was.
+
+        Raises:
+            NotFound: the person was never in such a room.
+        """
+        async with self._database.connection() as connection:
+            topic: str | None = await connection.fetchval(sql.FIND_TOPIC, identity, channel_id)
+        if topic is None:
+            raise NotFound("There is no such channel.")
+        return topic
+
+    async def page(self, identity: str, channel_id: int, before: int = MAX_ID) -> Page:
+        """Return a page of history, newest first, with everybody who may have written in it.
+
+        Args:
+            identity: who asks.
+            channel_id: the room.
+            before: only older messages; MAX_ID for the newest page.
+
+        Raises:
+            NotFound: the person takes no part in such a room.
+        """
+        async with self._database.connection() as connection:
+            if not await connection.fetchval(sql.IS_PARTICIPANT, identity, channel_id):
+                raise NotFound("There is no such channel.")
+            # One more than a page says whether there are more, without counting.
+            rows = await connection.fetch(sql.PAGE, channel_id, before, PAGE_SIZE + 1)
+            stamps = await self._stamps(connection, [row["id"] for row in rows[:PAGE_SIZE]])
+            members = await self._members(connection, [channel_id])
+        return Page(
+            is_last_message=len(rows) <= PAGE_SIZE,
+            messages=[message_from(row, tuple(stamps[row["id"]])) for row in rows[:PAGE_SIZE]],
+            members=members[channel_id],
+        )
+
+    async def find_seat(self, identity: str, topic: str) -> Seat | None:
+        """Return the person's place in a room, if they take part in it."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(sql.SEAT, identity, topic)
+        return None if row is None else Seat(**row)
+
+    async def messages_after(self, channel_id: int, message_id: int, most: int) -> list[ChatMessage]:
+        """Return what was said after a message, oldest first."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(sql.AFTER, channel_id, message_id, most)
+            stamps = await self._stamps(connection, [row["id"] for row in rows])
+        return [message_from(row, tuple(stamps[row["id"]])) for row in rows]
+
+    async def add_messages(self, drafts: Sequence[Draft]) -> list[ChatMessage | Literal["known"] | None]:
+        """Store a batch in one commit.
+
+        Returns:
+            For each draft, in order: the message; "known" when its client id is stored already; None when its sender
+            takes no part in the room.
+        """
+        columns = zip(*((draft.member_id, draft.body, draft.client_id) for draft in drafts), strict=True)
+        results: list[ChatMessage | Literal["known"] | None] = [None] * len(drafts)
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(sql.ADD_MESSAGES, *map(list, columns))
+        for row in rows:
+            results[row["ordinal"] - 1] = message_from(row) if row["stored"] else "known"
+        return results
+
+    async def add_stamp(self, stamp: NewStamp) -> Stamp:
+        """Store a stamp on a message of the member's own room.
+
+        Raises:
+            Refusal: the member takes no part in the room any more, or the message is not in it.
+        """
+        values = (stamp.member_id, stamp.message_id, stamp.word, stamp.x_pos, stamp.y_pos, stamp.strength)
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(sql.ADD_STAMP, *values)
+            if row is not None:
+                return stamp_from(row)
+            if await connection.fetchval(sql.STILL_PARTICIPANT, stamp.member_id):
+                raise Refusal("messageId names no message of this room")
+        raise Refusal("unauthorized")
+
+    async def push_targets(self, member_ids: Iterable[int]) -> dict[int, PushTargets]:
+        """Return, for each of these senders, whom to tell."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(sql.PUSH_TARGETS, list(set(member_ids)))
+        return {
+            row["member_id"]: PushTargets(row["room"] or "", row["sender"] or NAMELESS, row["identities"])
+            for row in rows
+        }
+
+    @staticmethod
+    async def _user(connection: Connection, identity: str) -> User:
+        row = await connection.fetchrow(sql.FIND_USER, identity)
+        if row is None:
+            raise NotAuthenticated("Nobody here has this identity; log in again.", code="unknown_user")
+        return user_from(row)
+
+    @staticmethod
+    async def _add_info(
+        connection: Connection, kind: str, channel_id: int, member_id: int, name: str | None
+    ) -> ChatMessage:
+        template = await connection.fetchval(sql.INFO_TEXT, kind) or _FALLBACK[kind]
+        row = await connection.fetchrow(
+            sql.ADD_INFO, channel_id, member_id, template.replace("${name}", name or NAMELESS)
+        )
+        assert row is not None  # noqa: S101  # INSERT … RETURNING without a condition
+        return message_from(row)
+
+    @staticmethod
+    async def _members(connection: Connection, channel_ids: list[int]) -> defaultdict[int, list[Member]]:
+        members = defaultdict(list)
+        for row in await connection.fetch(sql.MEMBERS, channel_ids):
+            members[row["channel_id"]].append(member_from(row))
+        return members
+
+    @staticmethod
+    async def _stamps(connection: Connection, message_ids: list[int]) -> defaultdict[int, list[Stamp]]:
+        stamps = defaultdict(list)
+        if message_ids:
+            for row in await connection.fetch(sql.STAMPS, message_ids):
+                stamps[row["message_id"]].append(stamp_from(row))
+        return stamps
