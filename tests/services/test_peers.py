@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from services.errors import PeerUnavailable
+from services.peers import Peer
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    """Serve a peer that answers in every way."""
+
+    async def answer(request: web.Request) -> web.Response:
+        status, text = int(request.match_info["status"]), request.match_info["text"]
+        return web.Response(status=status, text=text)
+
+    app = web.Application()
+    app.router.add_get("/{status}/{text}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_json_is_handed_on(url: str, client: aiohttp.ClientSession) -> None:
+    """Whatever JSON it is."""
+    assert await Peer("chat", url, client).get("/200/[1]") == [1]
+
+
+@pytest.mark.parametrize("path", ["/500/{}", "/404/{}", "/200/nojson", "/200/%FF"])
+async def test_anything_else_is_one_kind_of_failure(url: str, client: aiohttp.ClientSession, path: str) -> None:
+    """The caller has one thing to handle, and it says when to come back."""
+    with pytest.raises(PeerUnavailable, match="chat service") as raised:
+        await Peer("chat", url, client).get(path)
+
+    assert raised.value.retry_after
+
+
+async def test_nobody_there_is_the_same(client: aiohttp.ClientSession) -> None:
+    """A refused connection too."""
+    with pytest.raises(PeerUnavailable):
+        await Peer("chat", "http://127.0.0.1:9", client).post("/x", {})
