@@ -40,4 +40,4 @@ def preview(
         write_json({"counts": outcome.counts, "changes": changes, "warnings": outcome.warnings})
         return
     write(*(change.planned for change in outcome.changes))
-    write("Nothing to change." if outcome.is_unchanged else f"{outcome.summary}.")
+    write("Nothing to change." if outcome.is_unchanged else f"{outcome.planned}.")

@@ -54,7 +54,7 @@ def destroy(workspace: Workspace, stack: str, display: Display, *, confirm: Call
     def delete(report: Display) -> str:
         nonlocal outcome
         outcome = _delete(pulumi, report)
-        return outcome.summary
+        return outcome.done
 
     steps = [Step("cluster", "start the Kubernetes cluster", start_cluster)] if embedded else []
     steps += [Step("engine", "find the engine", open_), Step("destroy", "delete the resources", delete)]

@@ -82,8 +82,8 @@ def render(columns: Sequence[Sequence[Box]], *, title: str) -> str:
         ),
         f"<title>{escape(title)}</title>",
         (
-            '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-            '<path d="M0 0 L8 4 L0 8 z" fill="#718096"/></marker></defs>'
+            '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+            'orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="#718096"/></marker></defs>'
         ),
         f'<rect width="{width}" height="{height}" rx="14" fill="#f7fafc"/>',
         f'<text x="{_MARGIN}" y="44" font-size="17" font-weight="600" fill="#1a202c">{escape(title)}</text>',

@@ -29,6 +29,7 @@ _DONE = {
     "refresh": "read",
     "read": "read",
 }
+_ORDER = ("create", "update", "replace", "delete")
 # A replacement is three events; the middle one is logical and would be counted twice.
 _SILENT = {"same", "replace", "read", "refresh", "discard"}
 
@@ -111,13 +112,21 @@ class Outcome:
         return not any(count for op, count in self.counts.items() if op not in {"same", "read", "refresh", "discard"})
 
     @property
-    def summary(self) -> str:
-        """Count in words: 34 to create, 2 to update."""
-        order = ["create", "update", "replace", "delete", "same"]
-        words = {"same": "unchanged"}
-        known = [op for op in order if self.counts.get(op)]
-        rest = [op for op in self.counts if op not in order and self.counts[op]]
-        return ", ".join(f"{self.counts[op]} {words.get(op, op)}" for op in known + rest) or "nothing"
+    def planned(self) -> str:
+        """Count what would change: 34 to create, 2 to update."""
+        return self._count({op: f"to {op}" for op in _ORDER})
+
+    @property
+    def done(self) -> str:
+        """Count what has changed: 34 created, 2 updated."""
+        return self._count(_DONE)
+
+    def _count(self, words: Mapping[str, str]) -> str:
+        known = [op for op in _ORDER if self.counts.get(op)]
+        counted = [f"{self.counts[op]} {words.get(op, op)}" for op in known]
+        if self.counts.get("same"):
+            counted.append(f"{self.counts['same']} unchanged")
+        return ", ".join(counted) or "nothing"
 
 
 def plain(text: str) -> str:
@@ -167,7 +176,8 @@ class Reader:
             self.outcome.errors.append((None, plain(str(error.get("error", "")))))
 
     def _begin(self, change: Change, at: float) -> None:
-        if change.op in _SILENT:
+        # A component is a name for what it holds; the engine is never busy with it.
+        if change.op in _SILENT or not change.custom:
             return
         self.outcome.changes.append(change)
         self._running[change.resource.urn] = (change, at)
@@ -189,7 +199,8 @@ class Reader:
             self.outcome.errors.append((parse_urn(urn) if urn else None, text))
         elif severity == "warning":
             self.outcome.warnings.append(text)
-        elif self._listener is not None:
+        # The engine's own debugging comes on the same stream.
+        elif self._listener is not None and str(severity).startswith("info"):
             self._listener.said(parse_urn(urn) if urn else None, text, lasting=not diagnostic.get("ephemeral"))
 
     def _judge(self, policy: Mapping[str, Any]) -> None:

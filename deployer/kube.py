@@ -75,7 +75,7 @@ class Kube:
 
         try:
             return [
-                _parse_pod(item)
+                parse_pod(item)
                 for namespace in NAMESPACES
                 for item in self.core.list_namespaced_pod(namespace, _request_timeout=5).to_dict()["items"]
             ]
@@ -85,7 +85,8 @@ class Kube:
             ) from error
 
 
-def _parse_pod(item: Mapping[str, Any]) -> Pod:
+def parse_pod(item: Mapping[str, Any]) -> Pod:
+    """Take what the API server says of a pod apart."""
     metadata, status = item["metadata"], item["status"]
     containers = [*(status.get("init_container_statuses") or []), *(status.get("container_statuses") or [])]
     ready = any(

@@ -32,6 +32,8 @@ def engine_environment(workspace: Workspace, paths: Sequence[Path], *, stand_in:
         "PULUMI_BACKEND_URL": f"file://{workspace.state / 'backend'}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase_file(workspace)),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # The engine keeps an encrypted log of every run, up to 500 MB of them unless told.
+        "PULUMI_LOG_ROTATION_MAX_TOTAL_MB": "20",
         "KUBECONFIG": str(workspace.cluster / "kubeconfig"),
         "PYTHONPATH": str(workspace.root),
         "PATH": os.pathsep.join([*(str(path) for path in paths), os.environ.get("PATH", os.defpath)]),
@@ -116,7 +118,7 @@ class Pulumi:
                 # A terminal sends Ctrl-C to every process of the group: the engine's plugins would die before it.
                 start_new_session=True,
             )
-            with _passing_on_interrupts(process, on_interrupt) as interrupted:
+            with process, _passing_on_interrupts(process, on_interrupt) as interrupted:
                 assert process.stdout is not None  # noqa: S101  # asked for above
                 for event in _events(process.stdout):
                     on_event(event)

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from deployer.engine import ensure_engine
-from deployer.plugins import Plugins, ensure_plugins
+from deployer.plugins import ensure_plugins
+from deployer.plugins.install import Plugins
 from deployer.project import load_checkpoint, state_file, write_project
 from deployer.pulumi_process import Pulumi, engine_environment, remove_dead_locks
 from deployer.report import Report

@@ -167,12 +167,12 @@ class _Run:
         self.outcome = plan(self._pulumi, display, refresh=self.options.refresh)
         if not self.options.preview_only:
             show_plan(self.outcome, display)
-        return "nothing to change" if self.outcome.is_unchanged else self.outcome.summary
+        return "nothing to change" if self.outcome.is_unchanged else self.outcome.planned
 
     def update(self, display: Display) -> str:
         if self.outcome.is_unchanged:
             return "nothing to change"
-        return update(self._pulumi, display).summary
+        return update(self._pulumi, display).done
 
     def wait_ready(self, display: Display) -> str:
         wait_ready(self.url, display)

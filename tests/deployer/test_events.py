@@ -99,17 +99,26 @@ def test_policies_stop_or_warn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "unchanged", "summary"),
+    ("counts", "unchanged", "planned", "done"),
     [
-        ({"same": 40}, True, "40 unchanged"),
-        ({}, True, "nothing"),
-        ({"same": 38, "update": 2}, False, "2 update, 38 unchanged"),
-        ({"create": 34}, False, "34 create"),
-        ({"same": 40, "delete": 1}, False, "1 delete, 40 unchanged"),
+        ({"same": 40}, True, "40 unchanged", "40 unchanged"),
+        ({}, True, "nothing", "nothing"),
+        ({"same": 38, "update": 2}, False, "2 to update, 38 unchanged", "2 updated, 38 unchanged"),
+        ({"create": 34}, False, "34 to create", "34 created"),
+        ({"same": 40, "delete": 1}, False, "1 to delete, 40 unchanged", "1 deleted, 40 unchanged"),
     ],
 )
-def test_counts_read_as_words(counts: dict[str, int], unchanged: bool, summary: str) -> None:  # noqa: FBT001  # a table
+def test_counts_read_as_words(counts: dict[str, int], unchanged: bool, planned: str, done: str) -> None:  # noqa: FBT001  # a table
     outcome = Outcome(counts=counts)
 
     assert outcome.is_unchanged is unchanged
-    assert outcome.summary == summary
+    assert outcome.planned == planned
+    assert outcome.done == done
+
+
+def test_the_engine_s_debugging_is_not_told() -> None:
+    heard = Heard()
+
+    Reader(heard).read({"diagnosticEvent": {"message": "registering", "severity": "debug"}})
+
+    assert not heard.lines

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.display import PlainDisplay, elapsed
+
+ROOT = Path(__file__).resolve().parents[2]
+VERBS = ["up", "preview", "destroy", "status", "outputs", "logs", "smoke", "env", "graph"]
+VERBS += ["test", "uninstall", "version"]
+GROUPS = ["cluster", "images"]
+
+
+def run(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1", **environ}
+    command = [sys.executable, "-m", "cli", *args]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_help_lists_every_verb() -> None:
+    done = run("--help")
+
+    assert done.returncode == 0
+    assert "Usage: ./stampchat" in done.stdout
+    assert [verb for verb in [*VERBS, *GROUPS] if f" {verb} " not in done.stdout] == []
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *GROUPS, "cluster up", "cluster down", "images build"])
+def test_every_verb_has_a_page(verb: str) -> None:
+    done = run(*verb.split(), "--help")
+
+    assert done.returncode == 0
+    assert verb in {"cluster", "images", "version"} or "Example" in done.stdout
+
+
+def test_an_unknown_stack_is_one_paragraph_and_status_2(tmp_path: Path) -> None:
+    done = run("up", "staging", STAMPCHAT_HOME=str(tmp_path / "home"))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("stampchat: There is no stack 'staging'; this checkout has dev")
+    assert not (tmp_path / "home").exists()
+
+
+def test_an_unknown_verb_is_misuse() -> None:
+    assert run("upp").returncode == 2
+
+
+def test_what_is_not_confirmed_changes_nothing(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+
+    done = run("uninstall", STAMPCHAT_HOME=str(kept), STAMPCHAT_CACHE=str(tmp_path / "cache"))
+
+    assert done.returncode == 2
+    assert "Not confirmed" in done.stderr
+    assert kept.exists()
+
+
+def test_results_for_machines_are_json() -> None:
+    assert json.loads(run("version", "--json").stdout)["stampchat"]
+
+
+def test_a_log_gets_plain_lines() -> None:
+    stream = io.StringIO()
+    display = PlainDisplay(stream)
+
+    display.begin("engine", "find the engine")
+    display.note("building, about 3 minutes")
+    display.note("building, about 3 minutes")
+    display.line("kept")
+    display.end("Pulumi 3 (build)", 61)
+
+    assert [line.split() for line in stream.getvalue().splitlines()] == [
+        ["...", "engine", "building,", "about", "3", "minutes"],
+        ["engine", "kept"],
+        ["done", "engine", "1", "min", "01", "s", "Pulumi", "3", "(build)"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.4, "12 s"), (185, "3 min 05 s")]
+)
+def test_durations_read_as_a_person_says_them(seconds: float, expected: str) -> None:
+    assert elapsed(seconds) == expected

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from deployer.errors import DeployError, UsageError
+from deployer.kube import Pod, parse_pod
+from deployer.logs import find_pods
+
+
+def item(name: str, owner: tuple[str, str], **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "stampchat",
+            "owner_references": [{"kind": owner[0], "name": owner[1]}],
+            "deletion_timestamp": None,
+        },
+        "spec": {"containers": [{"image": "stampchat.local/services@sha256:0123456789abcdef"}]},
+        "status": {"phase": "Running", "start_time": datetime(2026, 11, 24, 7, 0, tzinfo=UTC), **status},
+    }
+
+
+def pod(workload: str, namespace: str = "stampchat") -> Pod:
+    return Pod(namespace, f"{workload}-1", workload, True, "Running", 0, "", "", "")  # ready
+
+
+def test_a_running_pod_reads_as_a_person_wants_it() -> None:
+    raw = item(
+        "stamp-chat-auth-7d9f-x2x",
+        ("ReplicaSet", "stamp-chat-auth-7d9f"),
+        conditions=[{"type": "Ready", "status": "True"}],
+        container_statuses=[{"restart_count": 2, "state": {"running": {}}}],
+        pod_ip="10.244.0.7",
+    )
+
+    found = parse_pod(raw)
+
+    assert (found.workload, found.ready, found.restarts, found.image) == ("stamp-chat-auth", True, 2, "0123456789ab")
+    assert (found.state, found.address, found.started) == ("Running", "10.244.0.7", "2026-11-24T07:00:00+00:00")
+
+
+def test_a_pod_that_cannot_start_says_why() -> None:
+    waiting = {"restart_count": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    raw = item("db-0", ("StatefulSet", "db"), phase="Pending", container_statuses=[waiting])
+
+    assert parse_pod(raw).state == "ImagePullBackOff"
+    assert parse_pod(raw).workload == "db"
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        ("auth", ["stamp-chat-auth"]),
+        ("chat", ["stamp-chat-channels"]),
+        ("db-stamp-chat-auth", ["db-stamp-chat-auth"]),
+        ("stamp-chat-channels-1", ["stamp-chat-channels"]),
+        ("gateway", ["traefik"]),
+    ],
+)
+def test_short_and_long_names_find_a_service(service: str, expected: list[str]) -> None:
+    pods = [pod("stamp-chat-auth"), pod("stamp-chat-channels"), pod("db-stamp-chat-auth")]
+    pods.append(pod("traefik", "stampchat-gateway"))
+
+    assert [found.workload for found in find_pods(pods, service)] == expected
+
+
+def test_an_unknown_service_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match="no service 'mail'") as caught:
+        find_pods([pod("stamp-chat-auth")], "mail")
+
+    assert "stamp-chat-auth" in caught.value.advice
+
+
+def test_without_pods_there_is_nothing_to_read() -> None:
+    with pytest.raises(DeployError, match="Nothing is deployed"):
+        find_pods([], "auth")
