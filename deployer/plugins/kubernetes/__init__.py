@@ -1,0 +1,1 @@
+"""Stand in for the official Kubernetes resource plugin where it cannot be had."""

@@ -1,0 +1,191 @@
+"""Create, update, read and delete one object, for real or as a dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.plugins.kubernetes.api import JSON_PATCH, MERGE_PATCH, Api, Manifest, Resource
+from deployer.plugins.kubernetes.cluster import Cluster
+from deployer.plugins.kubernetes.errors import ApiError, KubernetesError, UnknownKindError
+from deployer.plugins.kubernetes.field_managers import explain_conflict, leave_ignored, needs_force, take_over
+from deployer.plugins.kubernetes.kinds import Kind
+from deployer.plugins.kubernetes.manifest import (
+    DELETION_PROPAGATION,
+    PATCH_FORCE,
+    annotation,
+    dig,
+    is_set,
+    label_of,
+    name_of,
+    namespace_of,
+)
+from deployer.plugins.kubernetes.merge import merge_patch
+from deployer.plugins.kubernetes.state import CLIENT_SIDE_MANAGER
+
+# A namespace or a definition that is being created at this moment is there within these pauses.
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_POLICIES = {"orphan": "Orphan", "background": "Background"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Name the object that is worked on.
+
+    Attributes:
+        cluster: where it is or will be.
+        kind: what it is.
+        patches_only: whether it is somebody else's and we manage some fields of it.
+        manager: under which name the server notes our fields.
+        tell: receives one line when something takes time.
+    """
+
+    cluster: Cluster
+    kind: Kind
+    patches_only: bool
+    manager: str
+    tell: Callable[[str], None]
+
+    @property
+    def api(self) -> Api:
+        """The way to the cluster."""
+        return self.cluster.api
+
+    def find(self) -> Resource:
+        """Return where the kind's objects lie, or raise UnknownKindError."""
+        return self.cluster.discovery.find(self.kind)
+
+
+def create(target: Target, inputs: Manifest, *, dry_run: bool) -> Manifest:
+    """Create an object and return it as the server has it.
+
+    Raises:
+        ApiError: the server refused; `already_exists` if there is one of that name.
+        UnknownKindError: its kind does not exist, also not after half a minute.
+    """
+    for pause in (*_PAUSES, None):
+        try:
+            return _create_once(target, inputs, dry_run=dry_run)
+        except (ApiError, UnknownKindError) as error:
+            missing = isinstance(error, UnknownKindError) or error.not_found
+            if dry_run or pause is None or not missing or target.cluster.cancelled.is_set():
+                raise
+            target.tell(f"waiting for what it needs: {error.what}")
+        target.cluster.cancelled.wait(pause)
+    raise AssertionError("the last try returns or raises")
+
+
+def update(
+    target: Target, inputs: Manifest, old: Manifest, *, name: str, ignored: tuple[str, ...], dry_run: bool
+) -> Manifest:
+    """Bring an object to the new inputs and return it as the server has it.
+
+    Args:
+        target: the object.
+        inputs: what the program wants.
+        old: the live object of the state, pruned to what the program wanted before.
+        name: the object's name in the cluster.
+        ignored: the program's ignoreChanges.
+        dry_run: whether nothing is to change.
+
+    Raises:
+        ApiError: the server refused.
+        KubernetesError: another manager owns a field that would change.
+    """
+    resource, namespace = target.find(), namespace_of(inputs)
+    live = target.api.get(resource, namespace, name)
+    if target.kind.kind == "CustomResourceDefinition" and target.kind.built_in:
+        return _replace(target, resource, inputs, live, dry_run=dry_run)
+    if not target.cluster.settings.server_side_apply:
+        return target.api.patch(
+            resource, namespace, name, merge_patch(old, inputs),
+            content_type=MERGE_PATCH, manager=CLIENT_SIDE_MANAGER, dry_run=dry_run,
+        )  # fmt: skip
+    force = _forced(target, inputs) or not dig(live, "metadata", "managedFields")
+    if dry_run:
+        force = force or needs_force(live)
+    elif not target.patches_only:
+        live = _take_over(target, resource, live)
+    return _apply(target, resource, leave_ignored(inputs, live, ignored, target.manager), force=force, dry_run=dry_run)
+
+
+def delete(target: Target, inputs: Manifest, live: Manifest, *, name: str) -> Manifest | None:
+    """Ask for an object's end and return it as it is until then; None if it is gone already.
+
+    Raises:
+        ApiError: the server refused.
+    """
+    try:
+        resource = target.find()
+        if target.patches_only:
+            _relinquish(target, resource, live, name)
+            return None
+        propagation = _POLICIES.get(annotation(inputs, DELETION_PROPAGATION).lower(), "Foreground")
+        target.api.delete(resource, namespace_of(live), name, propagation=propagation)
+    except UnknownKindError:
+        return None  # with its definition went the object
+    except ApiError as error:
+        if error.not_found:
+            return None
+        raise
+    return live
+
+
+def _create_once(target: Target, inputs: Manifest, *, dry_run: bool) -> Manifest:
+    resource, namespace = target.find(), namespace_of(inputs)
+    settings = target.cluster.settings
+    if settings.server_side_apply and (settings.upsert or target.patches_only):
+        return _apply(target, resource, inputs, force=_forced(target, inputs) or dry_run, dry_run=dry_run)
+    try:
+        return target.api.create(resource, namespace, inputs, manager=CLIENT_SIDE_MANAGER, dry_run=dry_run)
+    except ApiError as error:
+        if error.already_exists and not dry_run:
+            raise _explain_existing(error, inputs) from error
+        raise
+
+
+def _apply(target: Target, resource: Resource, inputs: Manifest, *, force: bool, dry_run: bool) -> Manifest:
+    try:
+        return target.api.apply(
+            resource, namespace_of(inputs), inputs, manager=target.manager, force=force, dry_run=dry_run
+        )
+    except ApiError as error:
+        if error.conflict and error.causes:
+            raise explain_conflict(error, inputs) from error
+        raise
+
+
+def _forced(target: Target, inputs: Manifest) -> bool:
+    return target.cluster.settings.patch_force or is_set(inputs, PATCH_FORCE)
+
+
+def _take_over(target: Target, resource: Resource, live: Manifest) -> Manifest:
+    patch = take_over(live, target.manager)
+    if patch is None:
+        return live
+    return target.api.patch(
+        resource, namespace_of(live), name_of(live), patch, content_type=JSON_PATCH, manager="", dry_run=False
+    )
+
+
+def _replace(target: Target, resource: Resource, inputs: Manifest, live: Manifest, *, dry_run: bool) -> Manifest:
+    # A definition is put in whole, as `kubectl replace` does: merging schemas field by field leaves remains.
+    metadata = {**inputs["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
+    return target.api.replace(resource, "", {**inputs, "metadata": metadata}, manager=target.manager, dry_run=dry_run)
+
+
+def _relinquish(target: Target, resource: Resource, live: Mapping[str, Any], name: str) -> None:
+    """Give fields back by applying none: the server removes those that nobody else manages."""
+    metadata = {key: value for key, value in (("name", name), ("namespace", namespace_of(live))) if value}
+    nothing = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
+    target.api.apply(resource, namespace_of(live), nothing, manager=target.manager, force=False, dry_run=False)
+
+
+def _explain_existing(error: ApiError, inputs: Manifest) -> KubernetesError:
+    return KubernetesError(
+        f"{label_of(inputs)} exists already and is not in this stack's state.",
+        said=error.what,
+        advice="If it is yours, import it (the resource option `import_`, or `pulumi import`); if a resource was "
+        "renamed, give the new one an alias.",
+    )
