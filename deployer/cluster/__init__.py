@@ -1,1 +1,110 @@
-"""A Kubernetes cluster, wherever we are."""
+"""A Kubernetes cluster, wherever we are.
+
+The embedded cluster serves `dev` on one machine: `load_instance` says which one is this checkout's, `up` brings it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from deployer.cluster.instance import instance_name, load_instance, stored_instance
+from deployer.cluster.model import ClusterInfo, ClusterStatus, ComponentStatus, Instance
+from deployer.errors import DeployError
+from deployer.report import Report, Silent
+from deployer.workspace import Workspace
+
+__all__ = [
+    "ClusterInfo",
+    "ClusterStatus",
+    "ComponentStatus",
+    "Instance",
+    "down",
+    "kubeconfig",
+    "load_images",
+    "load_instance",
+    "status",
+    "up",
+]
+
+
+def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
+    """Bring this checkout's cluster up, repair it, or find that nothing is to be done.
+
+    Args:
+        workspace: the checkout.
+        instance: what `load_instance` gave.
+        report: where progress goes.
+
+    Raises:
+        DeployError: this machine cannot run a cluster, a build failed, or a component does not start.
+    """
+    from deployer.cluster.embedded.up import up as embedded_up
+
+    return embedded_up(workspace, instance, report)
+
+
+def down(workspace: Workspace, *, purge: bool = False, report: Report | None = None) -> None:
+    """Take this checkout's cluster down; nothing of it stays on the machine but, unless purged, its data.
+
+    Args:
+        workspace: the checkout.
+        purge: whether to remove the data, and give name, number and port back.
+        report: where progress goes.
+
+    Raises:
+        DeployError: something of it does not die.
+    """
+    from deployer.cluster.embedded.down import down as embedded_down
+    from deployer.cluster.embedded.layout import layout_of
+
+    embedded_down(layout_of(workspace, _instance(workspace)), report or Silent(), purge=purge)
+    if purge:
+        workspace.instance.unlink(missing_ok=True)
+
+
+def status(workspace: Workspace) -> ClusterStatus:
+    """Say how this checkout's cluster does.
+
+    Args:
+        workspace: the checkout.
+    """
+    from deployer.cluster.embedded.down import status as embedded_status
+    from deployer.cluster.embedded.layout import layout_of
+
+    return embedded_status(layout_of(workspace, _instance(workspace)))
+
+
+def load_images(workspace: Workspace, archives: Mapping[str, Path], report: Report) -> None:
+    """Put images into this checkout's running cluster; those that are there already cost nothing.
+
+    Args:
+        workspace: the checkout.
+        archives: each reference ("stampchat.local/services@sha256:…") and the OCI archive that holds it.
+        report: where progress goes.
+
+    Raises:
+        DeployError: the cluster does not run, an archive is broken or the disk is full.
+    """
+    from deployer.cluster.embedded.box import find_init
+    from deployer.cluster.embedded.images import import_images
+    from deployer.cluster.embedded.programs import ensure_programs
+
+    init = find_init(instance_name(workspace.home))
+    if init is None:
+        raise DeployError("The cluster does not run.", advice="Bring it up first: `./stampchat cluster up`.")
+    import_images(init, ensure_programs(workspace, report), archives, report)
+
+
+def kubeconfig(workspace: Workspace) -> Path:
+    """Return the file that gives full rights on this checkout's cluster; `up` writes it.
+
+    Args:
+        workspace: the checkout.
+    """
+    return workspace.cluster / "kubeconfig"
+
+
+def _instance(workspace: Workspace) -> Instance:
+    """Return what was chosen for the cluster, or what names it at least, without choosing anything."""
+    return stored_instance(workspace) or Instance(name=instance_name(workspace.home), number=0, port=0)

@@ -1,1 +1,1 @@
-"""A Kubernetes cluster in a box of namespaces on this machine."""
+"""A whole Kubernetes cluster of one node in a box of namespaces, with nothing installed on the machine."""

@@ -1,0 +1,202 @@
+"""Say how each program in the box is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from deployer.cluster.embedded.layout import (
+    API_PORT,
+    CONTAINERD_SOCKET,
+    DEBIAN,
+    ETCD_SOCKET,
+    NODE_PORT,
+    POD_RANGE,
+    PROGRAMS,
+    SERVICE_RANGE,
+    STATE,
+    Layout,
+)
+from deployer.cluster.embedded.programs import Programs
+
+_PKI = f"{STATE}/pki"
+_CONFIG = f"{STATE}/config"
+_LOGS = f"{STATE}/logs"
+
+_API = f"tcp:127.0.0.1:{API_PORT}"
+_ETCD = f"unix:{ETCD_SOCKET}"
+_CONTAINERD = f"unix:{CONTAINERD_SOCKET}"
+
+# One server of each kind: nothing to elect.
+_ALONE = "--leader-elect=false"
+
+
+def environment(library_folder: str) -> dict[str, str]:
+    """Return the environment of every program in the box: our packages first, then the machine's.
+
+    Args:
+        library_folder: Debian's name for this processor's libraries ("x86_64-linux-gnu").
+    """
+    folders = [f"{DEBIAN}/usr/sbin", f"{DEBIAN}/usr/bin", f"{DEBIAN}/sbin", f"{DEBIAN}/bin"]
+    libraries = f"{DEBIAN}/usr/lib/{library_folder}"
+    return {
+        "PATH": ":".join([*folders, "/usr/sbin", "/usr/bin", "/sbin", "/bin"]),
+        "LD_LIBRARY_PATH": libraries,
+        "XTABLES_LIBDIR": f"{libraries}/xtables",
+        "HOME": "/run",
+    }
+
+
+def daemons(layout: Layout, programs: Programs) -> list[dict[str, Any]]:
+    """List the programs in the box in the order of their start, as `box` reads them.
+
+    Args:
+        layout: the cluster.
+        programs: the files to run.
+    """
+    cluster = f"{PROGRAMS}/{programs.cluster}"
+    return [
+        _daemon("etcd", [cluster, "etcd", *_etcd(layout)], programs),
+        _daemon("containerd", ["containerd", "--config", f"{_CONFIG}/containerd.toml", "-l", "warn"], programs),
+        _daemon("kube-apiserver", [cluster, "kube-apiserver", *_apiserver(layout)], programs, after=[_ETCD]),
+        _daemon("kubelet", [cluster, "kubelet", *_kubelet(layout)], programs, after=[_CONTAINERD, _API]),
+        _daemon(
+            "kube-controller-manager",
+            [cluster, "kube-controller-manager", *_controller_manager()],
+            programs,
+            after=[_API],
+        ),
+        _daemon("kube-scheduler", [cluster, "kube-scheduler", *_scheduler()], programs, after=[_API]),
+        _daemon("kube-proxy", [cluster, "kube-proxy", *_kube_proxy(layout)], programs, after=[_API]),
+        _daemon(
+            "local-path-provisioner",
+            [f"{PROGRAMS}/{programs.local_path}", *_local_path(programs)],
+            programs,
+            after=[_API],
+        ),
+        _daemon(
+            "forward",
+            [f"{PROGRAMS}/{programs.forward}", "-to", f"{layout.address}:{NODE_PORT}"],
+            programs,
+            listener=True,
+        ),
+    ]
+
+
+def _daemon(
+    name: str, argv: Sequence[str], programs: Programs, *, after: Sequence[str] = (), listener: bool = False
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "argv": list(argv),
+        "env": environment(programs.library_folder),
+        "log": f"{_LOGS}/{name}.log",
+        "after": list(after),
+        "listener": listener,
+    }
+
+
+def _etcd(layout: Layout) -> list[str]:
+    return [
+        f"--name={layout.name}",
+        f"--data-dir={STATE}/etcd",
+        f"--listen-client-urls=unix://{ETCD_SOCKET}",
+        "--advertise-client-urls=http://127.0.0.1:2379",  # a unix address is refused here, and nobody uses this one
+        "--listen-peer-urls=http://127.0.0.1:2380",
+        "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+        f"--initial-cluster={layout.name}=http://127.0.0.1:2380",
+        "--heartbeat-interval=1000",
+        "--election-timeout=10000",
+        "--auto-compaction-mode=periodic",
+        "--auto-compaction-retention=1h",
+        "--log-level=warn",
+    ]
+
+
+def _apiserver(layout: Layout) -> list[str]:
+    return [
+        f"--advertise-address={layout.address}",
+        f"--secure-port={API_PORT}",
+        f"--etcd-servers=unix://{ETCD_SOCKET}",
+        f"--service-cluster-ip-range={SERVICE_RANGE}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--anonymous-auth=false",
+        f"--encryption-provider-config={_CONFIG}/encryption.json",
+        f"--client-ca-file={_PKI}/ca.crt",
+        f"--tls-cert-file={_PKI}/apiserver.crt",
+        f"--tls-private-key-file={_PKI}/apiserver.key",
+        f"--kubelet-certificate-authority={_PKI}/ca.crt",
+        f"--kubelet-client-certificate={_PKI}/apiserver-kubelet-client.crt",
+        f"--kubelet-client-key={_PKI}/apiserver-kubelet-client.key",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={_PKI}/service-accounts.pub",
+        f"--service-account-signing-key-file={_PKI}/service-accounts.key",
+        f"--requestheader-client-ca-file={_PKI}/front-proxy-ca.crt",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-username-headers=X-Remote-User",
+        f"--proxy-client-cert-file={_PKI}/front-proxy-client.crt",
+        f"--proxy-client-key-file={_PKI}/front-proxy-client.key",
+        "--event-ttl=15m",
+        "--profiling=false",
+    ]
+
+
+def _kubelet(layout: Layout) -> list[str]:
+    return [
+        f"--config={_CONFIG}/kubelet.json",
+        f"--kubeconfig={_CONFIG}/kubelet.kubeconfig",
+        f"--hostname-override={layout.name}",
+        f"--node-ip={layout.address}",
+        f"--root-dir={STATE}/kubelet",
+        f"--cert-dir={_PKI}",
+        "--housekeeping-interval=30s",
+    ]
+
+
+def _controller_manager() -> list[str]:
+    return [
+        f"--kubeconfig={_CONFIG}/controller-manager.kubeconfig",
+        f"--root-ca-file={_PKI}/ca.crt",
+        f"--service-account-private-key-file={_PKI}/service-accounts.key",
+        "--use-service-account-credentials=true",
+        "--bind-address=127.0.0.1",
+        # The kubelet renews its lease once a minute, so its silence means something only after several.
+        "--node-monitor-period=1m",
+        "--node-monitor-grace-period=5m",
+        "--profiling=false",
+        _ALONE,
+    ]
+
+
+def _scheduler() -> list[str]:
+    kubeconfig = f"--kubeconfig={_CONFIG}/scheduler.kubeconfig"
+    return [kubeconfig, "--bind-address=127.0.0.1", "--profiling=false", _ALONE]
+
+
+def _kube_proxy(layout: Layout) -> list[str]:
+    return [
+        f"--kubeconfig={_CONFIG}/kube-proxy.kubeconfig",
+        f"--hostname-override={layout.name}",
+        "--proxy-mode=nftables",
+        f"--cluster-cidr={POD_RANGE}",
+        "--conntrack-max-per-core=0",  # the machine's own setting stays as it is
+        "--healthz-bind-address=127.0.0.1:10256",
+        "--metrics-bind-address=127.0.0.1:10249",
+    ]
+
+
+def _local_path(programs: Programs) -> list[str]:
+    return [
+        "start",
+        f"--kubeconfig={_CONFIG}/local-path.kubeconfig",
+        f"--config={_CONFIG}/local-path.json",
+        f"--helper-pod-file={_CONFIG}/helper-pod.yaml",
+        f"--helper-image={programs.image.reference}",
+        "--namespace=local-path-storage",
+        "--configmap-name=local-path-config",
+        "--service-account-name=default",
+    ]

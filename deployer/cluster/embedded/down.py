@@ -1,0 +1,71 @@
+"""Take an embedded cluster down, and say how it does."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+
+from deployer.cluster.embedded import cgroups
+from deployer.cluster.embedded.api import Api
+from deployer.cluster.embedded.box import box_status, end_box, find_init
+from deployer.cluster.embedded.layout import Layout
+from deployer.cluster.embedded.ready import node_ready
+from deployer.cluster.model import ClusterStatus, ComponentStatus
+from deployer.errors import DeployError
+from deployer.fetch.atomic import exclusive
+from deployer.report import Report
+
+
+def down(layout: Layout, report: Report, *, purge: bool) -> None:
+    """End the box and everything in it.
+
+    Args:
+        layout: the cluster.
+        report: where progress goes.
+        purge: whether to remove the cluster's data too.
+
+    Raises:
+        DeployError: something in the box does not die.
+    """
+    with exclusive(layout.home):
+        report.note("ending the box")
+        end_box(layout)
+        if purge:
+            report.note("removing the cluster's data")
+            shutil.rmtree(layout.home, ignore_errors=True)
+            if layout.home.exists():  # say why, by failing at what stays
+                shutil.rmtree(layout.home)
+
+
+def status(layout: Layout) -> ClusterStatus:
+    """Say how the cluster does; it changes nothing and waits for nothing.
+
+    Args:
+        layout: the cluster.
+    """
+    init = find_init(layout.name)
+    components = [
+        ComponentStatus(
+            name=state["name"],
+            pid=state["pid"],
+            running=state["pid"] is not None,
+            since=state["since"] if state["pid"] is not None else None,
+            restarts=state["restarts"],
+        )
+        for state in box_status(init or 0)
+    ]
+    return ClusterStatus(
+        name=layout.name,
+        running=init is not None,
+        components=components,
+        node_ready=init is not None and _node_ready(layout),
+        address=layout.address,
+        kubeconfig=layout.kubeconfig,
+        memory_bytes=cgroups.memory(layout.name),
+    )
+
+
+def _node_ready(layout: Layout) -> bool:
+    with contextlib.suppress(DeployError, OSError), Api(layout) as api:
+        return node_ready(layout, api)
+    return False

@@ -1,0 +1,199 @@
+"""Have the programs of the box ready in the cache, made once for every checkout that has the same sources."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployer.cluster.embedded.checks import check_space
+from deployer.fetch.atomic import exclusive, replace_folder, staging
+from deployer.fetch.debian import fetch_packages, unpack
+from deployer.fetch.gomod import go_build, module_dir
+from deployer.oci import Entry, ImageSpec, write_archive, write_layer
+from deployer.report import Report
+from deployer.versions import load_versions, machine_arch
+from deployer.workspace import Workspace
+
+_SOURCES = Path(__file__).parent / "go"
+_LIBRARY_FOLDERS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
+
+# What a cold build takes, Go's caches included; a build that runs out of disk after minutes is worth a check before.
+_BUILD_SPACE = 5 << 30
+
+# Debian links these by its alternatives, which an unpacked package does not have.
+_IPTABLES = ("iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
+
+_SHELL_COMMANDS = ("sh", "mkdir", "rm")
+
+
+@dataclass(frozen=True)
+class Image:
+    """Name the cluster's own image: DNS, the pause program and a shell for volumes.
+
+    Attributes:
+        reference: "stampchat.local/cluster@sha256:…".
+        archive: the file to import it from.
+    """
+
+    reference: str
+    archive: Path
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Name what runs in the box.
+
+    Attributes:
+        folder: the cache folder that the programs of our build lie in.
+        cluster: the file name of every Kubernetes component and etcd in one.
+        box: that of the program that makes the box and is its first process.
+        forward: that of the forwarder.
+        local_path: that of the volume provisioner.
+        debian: the folder of the unpacked Debian packages.
+        library_folder: Debian's name for this processor's libraries.
+        image: the cluster's own image.
+        gateway_api: the folder of the Gateway API's definitions.
+    """
+
+    folder: Path
+    cluster: str
+    box: str
+    forward: str
+    local_path: str
+    debian: Path
+    library_folder: str
+    image: Image
+    gateway_api: Path
+
+
+def ensure_programs(workspace: Workspace, report: Report) -> Programs:
+    """Build and fetch what is missing in the cache.
+
+    Args:
+        workspace: whose cache.
+        report: where progress goes.
+
+    Raises:
+        DeployError: Go or apt is missing, the disk is full, or a build failed.
+    """
+    folder = workspace.cache / "cluster"
+    debian = _debian(folder, workspace.cache, report)
+    built = {name: _build(name, folder, workspace.cache, report) for name in _PROGRAMS}
+    return Programs(
+        folder=folder,
+        cluster=built["cluster"].name,
+        box=built["box"].name,
+        forward=built["forward"].name,
+        local_path=built["local-path-provisioner"].name,
+        debian=debian,
+        library_folder=_LIBRARY_FOLDERS[machine_arch()],
+        image=_image(folder, built["pause"], built["coredns"], debian / "bin" / "busybox"),
+        gateway_api=_gateway_api(folder, workspace.cache, report),
+    )
+
+
+@dataclass(frozen=True)
+class _Program:
+    what: str
+    package: str
+    module: str = "."
+    # The sources, besides go.mod and go.sum, that a change in makes a new program of.
+    sources: Sequence[str] = ()
+
+
+_PROGRAMS = {
+    "cluster": _Program("Kubernetes and etcd (about 5 minutes the first time)", ".", sources=["*.go"]),
+    "coredns": _Program("CoreDNS", "./cmd/coredns", sources=["cmd/coredns/*.go"]),
+    "local-path-provisioner": _Program(
+        "the volume provisioner", "github.com/rancher/local-path-provisioner", module="local-path"
+    ),
+    "box": _Program("the box", "./cmd/box", sources=["cmd/box/*.go"]),
+    "forward": _Program("the forwarder", "./cmd/forward", sources=["cmd/forward/*.go"]),
+    "pause": _Program("the pause program", "./cmd/pause", sources=["cmd/pause/*.go"]),
+}
+
+
+def _build(name: str, folder: Path, cache: Path, report: Report) -> Path:
+    program = _PROGRAMS[name]
+    source = _SOURCES / program.module
+    pinned = [source / "go.mod", source / "go.sum"]
+    # The small programs use the standard library alone: new pins for Kubernetes make no new ones of them.
+    files = [*([] if program.package.startswith("./cmd/") and name != "coredns" else pinned)]
+    files += sorted(file for pattern in program.sources for file in source.glob(pattern))
+    flags = _version_flags() if name == "cluster" else ""
+    key = _key(*[file.read_bytes() for file in files], flags.encode(), machine_arch().encode())
+    output = folder / f"{name}-{key}"
+    if not output.exists():
+        check_space(cache, _BUILD_SPACE, "to build Kubernetes")
+        go_build(source, program.package, output, cache=cache, ldflags=flags, what=program.what, report=report)
+    return output
+
+
+def _version_flags() -> str:
+    version = load_versions()["cluster"]["kubernetes"]
+    major, minor, _ = version.split(".")
+    package = "k8s.io/component-base/version"
+    named = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
+    return " ".join(f"-X {package}.{name}={value}" for name, value in named.items())
+
+
+def _debian(folder: Path, cache: Path, report: Report) -> Path:
+    names = load_versions()["cluster"]["debian"]
+    packages = fetch_packages(names, cache=cache, report=report)
+    unpacked = folder / f"debian-{_key(*[deb.name.encode() for deb in packages])}"
+    with exclusive(unpacked):
+        if not unpacked.exists():
+            with staging(unpacked) as fresh:
+                unpack(packages, fresh)
+                shutil.rmtree(fresh / "usr" / "share", ignore_errors=True)
+                for name in _IPTABLES:
+                    (fresh / "usr" / "sbin" / name).symlink_to("xtables-nft-multi")
+                replace_folder(fresh, unpacked)
+    return unpacked
+
+
+def _image(folder: Path, pause: Path, coredns: Path, busybox: Path) -> Image:
+    """Write one image for all that the cluster itself runs in Pods."""
+    key = _key(pause.name.encode(), coredns.name.encode(), str(busybox).encode())
+    archive, record = folder / f"image-{key}.tar", folder / f"image-{key}.json"
+    with exclusive(archive):
+        if not record.exists():
+            layer = write_layer(folder / f"image-{key}.layer", _entries(pause, coredns, busybox))
+            name = f"{load_versions()['images']['registry']}/cluster"
+            spec = ImageSpec(name=name, layers=(layer,), entrypoint=("/pause",), user="65532:65532")
+            digest = write_archive(spec, archive, arch=machine_arch())
+            layer.path.unlink()
+            record.write_text(json.dumps({"reference": f"{name}@{digest}"}), encoding="utf-8")
+    return Image(reference=json.loads(record.read_text(encoding="utf-8"))["reference"], archive=archive)
+
+
+def _entries(pause: Path, coredns: Path, busybox: Path) -> list[Entry]:
+    programs = {"pause": pause, "coredns": coredns, "bin/busybox": busybox}
+    files = [Entry(name, mode=0o755, source=source) for name, source in programs.items()]
+    links = [Entry(f"bin/{name}", kind="link", target="busybox") for name in _SHELL_COMMANDS]
+    return [*files, *links, Entry("tmp", kind="folder", mode=0o1777)]
+
+
+def _gateway_api(folder: Path, cache: Path, report: Report) -> Path:
+    """Copy the standard channel's definitions out of their module, so that later starts need no Go."""
+    copied = folder / f"gateway-api-{load_versions()['cluster']['gateway_api']}"
+    with exclusive(copied):
+        if not copied.exists():
+            report.note("fetching the definitions of the Gateway API")
+            module = module_dir(_SOURCES / "gateway-api", "sigs.k8s.io/gateway-api", cache=cache)
+            with staging(copied) as fresh:
+                for file in (module / "config" / "crd" / "standard").glob("*.yaml"):
+                    (fresh / file.name).write_bytes(file.read_bytes())
+                replace_folder(fresh, copied)
+    return copied
+
+
+def _key(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:16]

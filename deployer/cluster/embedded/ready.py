@@ -1,0 +1,149 @@
+"""Wait until a cluster can do its work, and say what keeps it from that."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import time
+from collections.abc import Callable
+
+from deployer.cluster.embedded.addons import gateway_api_established
+from deployer.cluster.embedded.api import Api, ApiUnreachableError, has_condition
+from deployer.cluster.embedded.box import box_status, find_init
+from deployer.cluster.embedded.dns import dns_answers
+from deployer.cluster.embedded.layout import CONTAINERD_SOCKET, Layout
+from deployer.cluster.embedded.programs import Programs
+from deployer.errors import DeployError
+
+_PAUSE = 0.1
+# A small machine under load takes its time; a component that fails says so long before.
+_PATIENCE = 180.0
+_MANY_RESTARTS = 8
+_LOG_LINES = 8
+
+
+def await_api(layout: Layout, api: Api) -> None:
+    """Wait until the API server is ready.
+
+    Raises:
+        DeployError: it is not in time, or a component of the cluster keeps failing.
+    """
+    _await(layout, "its API server", api.ready)
+
+
+def await_node(layout: Layout, api: Api) -> None:
+    """Wait until the node is ready, by the word of a kubelet that lives.
+
+    Raises:
+        DeployError: it is not in time, or a component of the cluster keeps failing.
+    """
+    _await(layout, "its node", lambda: node_ready(layout, api))
+
+
+def await_containerd(layout: Layout) -> int:
+    """Wait until containerd takes connections, and return the first process of its box.
+
+    Raises:
+        DeployError: it does not in time, or a component of the cluster keeps failing.
+    """
+    _await(layout, "its containerd", lambda: _connects(find_init(layout.name)))
+    return find_init(layout.name) or 0
+
+
+def await_addons(layout: Layout, api: Api, programs: Programs) -> None:
+    """Wait until DNS answers, there is a default StorageClass and the Gateway API is served.
+
+    Raises:
+        DeployError: they are not in time, or a component of the cluster keeps failing.
+    """
+    _await(layout, "the Gateway API", lambda: gateway_api_established(api, programs))
+    _await(layout, "its DNS", lambda: dns_answers(find_init(layout.name) or 0))
+
+
+def all_ready(layout: Layout, api: Api, programs: Programs) -> bool:
+    """Return whether everything works, asked once.
+
+    Args:
+        layout: the cluster.
+        api: its API server.
+        programs: what it should serve.
+    """
+    init = find_init(layout.name)
+    if init is None or not all(state["pid"] for state in box_status(init)):
+        return False
+    try:
+        return (
+            api.ready()
+            and node_ready(layout, api)
+            and api.get("/apis/storage.k8s.io/v1/storageclasses/local-path") is not None
+            and gateway_api_established(api, programs)
+            and dns_answers(init)
+        )
+    except ApiUnreachableError:
+        return False
+
+
+def node_ready(layout: Layout, api: Api) -> bool:
+    """Return whether Kubernetes would start a Pod on the node, and the kubelet that said so lives.
+
+    After a kubelet's death its node stays "ready" for minutes, so only what it said since it started counts.
+
+    Args:
+        layout: the cluster.
+        api: its API server.
+    """
+    node = api.get(f"/api/v1/nodes/{layout.name}")
+    states = box_status(find_init(layout.name) or 0)
+    since = next((state["since"] for state in states if state["name"] == "kubelet" and state["pid"]), None)
+    if node is None or since is None or node["spec"].get("taints") or not has_condition(node, "Ready"):
+        return False
+    ready = next(condition for condition in node["status"]["conditions"] if condition["type"] == "Ready")
+    return dt.datetime.fromisoformat(ready["lastHeartbeatTime"]).timestamp() >= float(since)
+
+
+def _connects(init: int | None) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        return client.connect_ex(f"/proc/{init}/root{CONTAINERD_SOCKET}") == 0
+
+
+def _await(layout: Layout, what: str, true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            if true():
+                return
+        except ApiUnreachableError:
+            pass  # a component may be restarted at any time
+        _check_components(layout)
+        if time.monotonic() > deadline:
+            raise DeployError(
+                f"The cluster {layout.name} is up, but {what} is not ready after {_PATIENCE:.0f} seconds.",
+                said=_last_words(layout, "kubelet"),
+                advice=f"Its logs are in {layout.logs}. `./stampchat cluster down` and `up` again keep its data.",
+            )
+        time.sleep(_PAUSE)
+
+
+def _check_components(layout: Layout) -> None:
+    init = find_init(layout.name)
+    if init is None:
+        raise DeployError(
+            f"The box of {layout.name} ended while it was starting.",
+            said=_last_words(layout, "box"),
+            advice="Run this again; its data is kept.",
+        )
+    for state in box_status(init):
+        if not state["pid"] and state["restarts"] >= _MANY_RESTARTS:
+            raise DeployError(
+                f"{state['name']} of the cluster {layout.name} keeps failing ({state['ended']}).",
+                said=_last_words(layout, state["name"]),
+                advice=f"Its log is {layout.logs / state['name']}.log.",
+            )
+
+
+def _last_words(layout: Layout, name: str) -> str:
+    try:
+        text = (layout.logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.splitlines()[-_LOG_LINES:])

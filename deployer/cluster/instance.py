@@ -1,0 +1,135 @@
+"""Give each checkout a cluster of its own: a name, a network number and a port that no other has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from deployer.cluster.model import Instance
+from deployer.cluster.ports import find_holders, port_free, port_taken
+from deployer.errors import DeployError, UsageError
+from deployer.workspace import Workspace
+
+_FIRST_PORT = 8080
+_LAST_PORT = 8180
+_NUMBERS = 254
+
+
+def load_instance(workspace: Workspace, *, port: int | None = None) -> Instance:
+    """Return what sets this checkout's cluster apart, choosing and noting it where needed.
+
+    A number or port that another cluster of this machine took while ours was down is chosen anew. A port that
+    anything else holds is refused: someone may rely on the address, so it never moves in silence.
+
+    Args:
+        workspace: the checkout.
+        port: the port that the user asks for, or None for the one that was given before, or 8080.
+
+    Raises:
+        UsageError: the port is out of range or taken.
+    """
+    name = instance_name(workspace.home)
+    known = stored_instance(workspace)
+    if known is not None and not number_free(known.number) and _ours(known, workspace):
+        return known if port in (None, known.port) else _note(workspace, replace(known, port=_checked(port)))
+    first = known.number if known else int(name[-6:], 16) % _NUMBERS + 1
+    chosen = Instance(name=name, number=_free_number(first), port=_port(port, known))
+    return chosen if chosen == known else _note(workspace, chosen)
+
+
+def stored_instance(workspace: Workspace) -> Instance | None:
+    """Return what was chosen for this checkout, or None when nothing was.
+
+    Args:
+        workspace: the checkout.
+    """
+    known = _read(workspace.instance)
+    return known if known is not None and known.name == instance_name(workspace.home) else None
+
+
+def instance_name(home: Path) -> str:
+    """Return the name of the cluster that keeps its data in a home."""
+    return f"stampchat-{hashlib.sha256(str(home).encode()).hexdigest()[:6]}"
+
+
+def claim_number(number: int) -> socket.socket:
+    """Claim a network number on this machine until the socket is closed, by whoever holds it last.
+
+    Args:
+        number: which.
+
+    Raises:
+        DeployError: another cluster has it.
+    """
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # An abstract name: the kernel gives it to one alone and takes it back when its holder dies.
+        claim.bind(f"\0stampchat-network-{number}")
+    except OSError as error:
+        claim.close()
+        raise DeployError(
+            f"Another cluster took the network 10.231.{number}.0/30 at this very moment.", advice="Run this again."
+        ) from error
+    return claim
+
+
+def number_free(number: int) -> bool:
+    """Return whether no running cluster of this machine has a network number."""
+    try:
+        claim_number(number).close()
+    except DeployError:
+        return False
+    return True
+
+
+def _ours(known: Instance, workspace: Workspace) -> bool:
+    """Return whether the box that holds our number is ours, by the port that it holds for us or its spec's path."""
+    holders = [holder for holder in find_holders(known.port) if holder.is_box]
+    return any(str(workspace.cluster) in argument for holder in holders for argument in holder.command)
+
+
+def _free_number(first: int) -> int:
+    for step in range(_NUMBERS):
+        number = (first - 1 + step) % _NUMBERS + 1
+        if number_free(number):
+            return number
+    raise DeployError(
+        f"{_NUMBERS} clusters run on this machine already.", advice="End one: `./stampchat cluster down`."
+    )
+
+
+def _port(wanted: int | None, known: Instance | None) -> int:
+    if wanted is not None:
+        return _checked(wanted)
+    for port in range(known.port if known else _FIRST_PORT, _LAST_PORT):
+        if port_free(port):
+            return port
+        if not any(holder.is_box for holder in find_holders(port)):
+            break
+    raise port_taken(port)
+
+
+def _checked(port: int | None) -> int:
+    if port is None or not 0 < port < 1 << 16:
+        raise UsageError(f"{port} is no port.", advice="Choose a number from 1 to 65535, such as `--port 8081`.")
+    if not port_free(port):
+        raise port_taken(port)
+    return port
+
+
+def _read(path: Path) -> Instance | None:
+    try:
+        return Instance(**json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def _note(workspace: Workspace, instance: Instance) -> Instance:
+    workspace.instance.parent.mkdir(parents=True, exist_ok=True)
+    fresh = workspace.instance.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(instance)) + "\n", encoding="utf-8")
+    fresh.replace(workspace.instance)
+    return instance

@@ -1,0 +1,82 @@
+"""Say what a cluster is to those who use one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Name what sets one checkout's cluster apart from every other on this machine.
+
+    Attributes:
+        name: "stampchat-" and six hex digits of where the checkout lies.
+        number: picks the network 10.231.NUMBER.0/30 between the machine and the box.
+        port: where the gateway answers on 127.0.0.1.
+    """
+
+    name: str
+    number: int
+    port: int
+
+
+@dataclass(frozen=True)
+class ClusterInfo:
+    """Say how to reach a running cluster.
+
+    Attributes:
+        name: the cluster's name, also that of the context in its kubeconfig.
+        kubeconfig: the file that gives full rights on it.
+        address: the node's address, which answers on this machine alone.
+        node_port: the NodePort that `url` leads to.
+        url: where the gateway answers on this machine.
+    """
+
+    name: str
+    kubeconfig: Path
+    address: str
+    node_port: int
+    url: str
+
+
+@dataclass(frozen=True)
+class ComponentStatus:
+    """Say how one of the cluster's own programs does.
+
+    Attributes:
+        name: as Kubernetes calls it.
+        pid: on this machine; None when it does not run.
+        running: whether it runs now.
+        since: when it started, in seconds since the epoch; None when it does not run.
+        restarts: how often it was started again.
+    """
+
+    name: str
+    pid: int | None
+    running: bool
+    since: float | None
+    restarts: int = 0
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    """Say how a cluster does.
+
+    Attributes:
+        name: the cluster's name.
+        running: whether its box exists.
+        components: its own programs, in the order of their start.
+        node_ready: whether Kubernetes would start a Pod on it.
+        address: the node's address.
+        kubeconfig: the file that gives full rights on it.
+        memory_bytes: memory of everything in the box, without the page cache.
+    """
+
+    name: str
+    running: bool
+    components: list[ComponentStatus]
+    node_ready: bool
+    address: str
+    kubeconfig: Path
+    memory_bytes: int
