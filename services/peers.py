@@ -28,6 +28,20 @@ async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read a whole answer, in however many pieces it comes.
+
+    Raises:
+        ValueError: it is longer than `most` bytes.
+    """
+    content = bytearray()
+    async for piece in response.content.iter_any():
+        content += piece
+        if len(content) > most:
+            raise ValueError(f"the answer is over {most} bytes")
+    return bytes(content)
+
+
 class Peer:
     """Be the way to one port of another service.
 
@@ -68,8 +82,7 @@ class Peer:
             headers[hdrs.AUTHORIZATION] = f"Bearer {self._credential.reveal()}"
         try:
             async with self._session.request(method, self._url + path, json=body, headers=headers) as response:
-                content = await response.content.read(MAX_ANSWER_BYTES)
                 response.raise_for_status()
-                return json.loads(content)
+                return json.loads(await read_answer(response, MAX_ANSWER_BYTES))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise PeerUnavailable(f"The {self._name} service does not answer; try again soon.") from error

@@ -15,6 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from services.auth.errors import ProviderUnavailable
+from services.peers import read_answer
 
 # When the answer names none; Google's is some hours.
 DEFAULT_MAX_AGE = 3600
@@ -73,8 +74,8 @@ class FirebaseKeys:
     async def _refresh(self) -> None:
         try:
             async with self._session.get(self._url) as response:
-                content = await response.content.read(MAX_BYTES)
                 response.raise_for_status()
+                content = await read_answer(response, MAX_BYTES)
                 max_age = _max_age(response.headers.get(aiohttp.hdrs.CACHE_CONTROL, ""))
             keys = _parse_keys(content)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, jwt.PyJWTError) as error:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -18,7 +19,17 @@ async def url() -> AsyncIterator[str]:
         status, text = int(request.match_info["status"]), request.match_info["text"]
         return web.Response(status=status, text=text)
 
+    async def trickle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"[")
+        # The first piece is under way before the second exists.
+        await asyncio.sleep(0.05)
+        await response.write(b" " * int(request.match_info["spaces"]) + b"1]")
+        return response
+
     app = web.Application()
+    app.router.add_get("/trickle/{spaces}", trickle)
     app.router.add_get("/{status}/{text}", answer)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
@@ -32,7 +43,12 @@ async def test_json_is_handed_on(url: str, client: aiohttp.ClientSession) -> Non
     assert await Peer("chat", url, client).get("/200/[1]") == [1]
 
 
-@pytest.mark.parametrize("path", ["/500/{}", "/404/{}", "/200/nojson", "/200/%FF"])
+async def test_an_answer_in_pieces_is_read_whole(url: str, client: aiohttp.ClientSession) -> None:
+    """A network may cut anywhere."""
+    assert await Peer("chat", url, client).get("/trickle/1000") == [1]
+
+
+@pytest.mark.parametrize("path", ["/500/{}", "/404/{}", "/200/nojson", "/200/%FF", "/trickle/2000000"])
 async def test_anything_else_is_one_kind_of_failure(url: str, client: aiohttp.ClientSession, path: str) -> None:
     """The caller has one thing to handle, and it says when to come back."""
     with pytest.raises(PeerUnavailable, match="chat service") as raised:
