@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import logging
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
 
@@ -34,7 +34,12 @@ PAUSE_SECONDS = 0.05
 DRAIN_BATCH = 500
 DRAIN_PAUSE_SECONDS = 0.1
 
-logger = logging.getLogger(__name__)
+
+@dataclass(eq=False, slots=True)
+class _Open:
+    socket: web.WebSocketResponse
+    outlet: Outlet
+    closing: asyncio.Task[None] | None = None
 
 
 class Sockets:
@@ -65,7 +70,7 @@ class Sockets:
         self._rooms = rooms
         self._limits = limits
         self._metrics = metrics
-        self._open: dict[web.WebSocketResponse, Outlet] = {}
+        self._open: set[_Open] = set()
         self._per_user: Counter[str] = Counter()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -99,14 +104,14 @@ class Sockets:
 
     async def drain(self) -> None:
         """Tell every client to connect again, to another process, a batch at a time."""
-        sockets = list(self._open.items())
+        sockets = list(self._open)
         for start in range(0, len(sockets), DRAIN_BATCH):
             if start:
                 await asyncio.sleep(DRAIN_PAUSE_SECONDS)
-            batch = sockets[start : start + DRAIN_BATCH]
-            await asyncio.gather(
-                *(_close(socket, outlet, WSCloseCode.SERVICE_RESTART, "restarting") for socket, outlet in batch)
-            )
+            for opened in sockets[start : start + DRAIN_BATCH]:
+                closing = _close(opened.socket, opened.outlet, WSCloseCode.SERVICE_RESTART, "restarting")
+                opened.closing = asyncio.create_task(closing)
+        await asyncio.gather(*(opened.closing for opened in sockets if opened.closing is not None))
 
     def _authenticate(self, request: web.Request, offered: list[str]) -> Claims:
         token = request.query.get("token") or _offered_token(offered)
@@ -138,14 +143,18 @@ class Sockets:
             limits=self._limits,
             metrics=self._metrics,
         )
-        self._open[socket] = outlet
+        opened = _Open(socket, outlet)
+        self._open.add(opened)
         self._metrics.sockets.inc()
         try:
             await self._pump(socket, outlet, session, version)
         finally:
             self._metrics.sockets.dec()
-            del self._open[socket]
+            self._open.discard(opened)
             await session.close()
+            # The connection ends with this call, and must not before the client has read why.
+            if opened.closing is not None:
+                await opened.closing
         return socket
 
     async def _pump(self, socket: web.WebSocketResponse, outlet: Outlet, session: Session, version: Version) -> None:

@@ -96,3 +96,9 @@ class Phoenix:
         ref = await self.push("phoenix", "heartbeat", {}, join_ref=None)
         frame = await self.receive()
         assert frame[1:4] == [ref, "phoenix", "phx_reply"], (topic, frame)
+
+    async def silent_or_told(self) -> None:
+        """Return when the server has read all that was sent, whatever it says meanwhile."""
+        ref = await self.push("phoenix", "heartbeat", {}, join_ref=None)
+        while (await self.receive())[1:3] != [ref, "phoenix"]:
+            pass
