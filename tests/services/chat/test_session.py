@@ -1,0 +1,262 @@
+"""Catch the moments between a join's question and its answer, with a chat that can be held."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.chat.bus import Cut, Told
+from services.chat.chat import Chat
+from services.chat.errors import Refusal
+from services.chat.frames import Outlet
+from services.chat.limits import Limits
+from services.chat.metrics import ChatMetrics
+from services.chat.models import Seat
+from services.chat.protocol import Message, Version
+from services.chat.room import Rooms
+from services.chat.session import Session
+from services.errors import DatabaseUnavailable
+
+TOPIC = "room:a"
+
+
+class HeldChat:
+    """Answer find_seat and shout only when let."""
+
+    def __init__(self) -> None:
+        self.may_go = asyncio.Event()
+        self.error: Exception | None = None
+        self.shouts: list[Any] = []
+        self.replay: list[Any] | None = None
+
+    async def find_seat(self, _identity: str, _topic: str) -> Seat:
+        """Be Chat.find_seat."""
+        await self.may_go.wait()
+        if self.error is not None:
+            raise self.error
+        return Seat(member_id=1, channel_id=1)
+
+    async def missed(self, _seat: Seat, _last: int) -> Any:
+        """Be Chat.missed."""
+        return self.replay
+
+    async def shout(self, _seat: Seat, _topic: str, payload: Any) -> None:
+        """Be Chat.shout."""
+        await self.may_go.wait()
+        if self.error is not None:
+            raise self.error
+        self.shouts.append(payload)
+
+
+class Wire:
+    """Be a transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.frames: list[Any] = []
+        self.waiting = 0
+
+    def write(self, data: bytes) -> None:
+        """Keep a text frame of the short or the medium form."""
+        start = 4 if data[1] == 126 else 2
+        self.frames.append(json.loads(data[start:]))
+
+    def is_closing(self) -> bool:
+        """Be open."""
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        """Say how much waits."""
+        return self.waiting
+
+    def abort(self) -> None:
+        """Note it."""
+        self.frames.append("aborted")
+
+
+class TestSession:
+    """Hold one session to its promises."""
+
+    def setup_method(self) -> None:
+        """Make a session between a held chat and a recording wire."""
+        self.chat, self.wire, self.rooms = HeldChat(), Wire(), Rooms(lambda _: None)
+        metrics = ChatMetrics(CollectorRegistry())
+        self.session = Session(
+            identity="ada",
+            version=Version.V2,
+            outlet=Outlet(cast("asyncio.Transport", self.wire), most=100, on_drop=lambda: None),
+            chat=cast("Chat", self.chat),
+            rooms=self.rooms,
+            limits=Limits(pending_events=3),
+            metrics=metrics,
+        )
+
+    def push(self, event: str, payload: Any = None, *, ref: str = "1", join_ref: str = "11") -> None:
+        """Hand over a client's message."""
+        self.session.receive(Message(TOPIC, event, payload or {}, ref=ref, join_ref=join_ref))
+
+    def tell(self, text: str, message_id: int) -> None:
+        """Tell the room something."""
+        self.rooms.deliver(Told(TOPIC, "shout", {"text": text}, message_id))
+
+    async def settle(self) -> None:
+        """Let what can run, run."""
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    def told(self) -> list[str]:
+        """Return what came of broadcasts."""
+        return [frame[4]["text"] for frame in self.wire.frames if frame[3] == "shout"]
+
+    async def test_what_is_told_during_a_join_comes_behind_its_reply(self) -> None:
+        """Miss nothing between the question and the answer."""
+        self.push("phx_join")
+        await self.settle()
+        self.tell("meanwhile", 5)
+        assert self.wire.frames == []
+        self.chat.may_go.set()
+        await self.settle()
+
+        assert [frame[3] for frame in self.wire.frames] == ["phx_reply", "shout"]
+
+    async def test_what_the_replay_holds_is_not_told_again(self) -> None:
+        """Skip what is in the reply, however late its broadcast comes."""
+        self.push("phx_join", {"last_message_id": 3})
+        await self.settle()
+        self.tell("five", 5)
+        self.tell("seven", 7)
+        self.chat.replay = [_Missed(4), _Missed(5)]
+        self.chat.may_go.set()
+        await self.settle()
+        self.tell("five", 5)
+        self.tell("eight", 8)
+
+        assert self.told() == ["seven", "eight"]
+
+    async def test_who_is_cut_during_a_join_is_not_let_in(self) -> None:
+        """Refuse, though the question was answered yes a moment before."""
+        self.push("phx_join")
+        await self.settle()
+        self.rooms.deliver(Cut(TOPIC, "ada"))
+        self.chat.may_go.set()
+        await self.settle()
+        self.tell("secret", 5)
+
+        assert [frame[4] for frame in self.wire.frames] == [{"status": "error", "response": {"reason": "unauthorized"}}]
+        assert len(self.rooms) == 0
+
+    async def test_a_leave_during_a_join_leaves_nobody_behind(self) -> None:
+        """Answer the leave, and let the join's answer fall."""
+        self.push("phx_join")
+        await self.settle()
+        self.push("phx_leave", ref="2")
+        self.chat.may_go.set()
+        await self.settle()
+
+        assert [(frame[1], frame[3]) for frame in self.wire.frames] == [("2", "phx_reply"), ("11", "phx_close")]
+        assert len(self.rooms) == 0
+
+    @pytest.mark.parametrize("started", [True, False])
+    async def test_a_close_during_a_join_leaves_nobody_behind(self, started: bool) -> None:  # noqa: FBT001  # a table
+        """Leave the room of a socket that is gone, whether its join had begun or not."""
+        self.push("phx_join")
+        if started:
+            await self.settle()
+        closing = asyncio.create_task(self.session.close())
+        await self.settle()
+        self.chat.may_go.set()
+        await closing
+
+        assert len(self.rooms) == 0
+
+    async def test_a_socket_that_closes_finishes_what_was_said(self) -> None:
+        """Store the last words of a client that is gone."""
+        self.chat.may_go.set()
+        self.push("phx_join")
+        await self.settle()
+        self.chat.may_go.clear()
+        self.push("shout", {"message": "a"}, ref="2")
+        closing = asyncio.create_task(self.session.close())
+        await self.settle()
+        self.chat.may_go.set()
+        await closing
+
+        assert self.chat.shouts == [{"message": "a"}]
+
+    async def test_what_nobody_foresaw_ends_the_channel_only(self) -> None:
+        """Send phx_error, and let the client join again."""
+        self.chat.may_go.set()
+        self.push("phx_join")
+        await self.settle()
+        self.chat.error = ZeroDivisionError("a bug")
+        self.push("shout", {"message": "a"}, ref="2")
+        await self.settle()
+        self.chat.error = None
+        self.push("phx_join", ref="3", join_ref="12")
+        await self.settle()
+
+        assert [(frame[0], frame[1], frame[3]) for frame in self.wire.frames] == [
+            ("11", "1", "phx_reply"),
+            ("11", "11", "phx_error"),
+            ("12", "3", "phx_reply"),
+        ]
+        assert self.wire.frames[1][4] == {}
+
+    async def test_a_database_that_is_away_refuses_and_keeps_the_channel(self) -> None:
+        """Refuse the join, then the shout, with the reason."""
+        self.chat.may_go.set()
+        self.chat.error = DatabaseUnavailable("The database does not answer; try again soon.")
+        self.push("phx_join")
+        await self.settle()
+        self.chat.error = None
+        self.push("phx_join", ref="2")
+        await self.settle()
+        self.chat.error = DatabaseUnavailable("The database does not answer; try again soon.")
+        self.push("shout", {"message": "a"}, ref="3")
+        await self.settle()
+        self.chat.error = Refusal("unauthorized")
+        self.push("shout", {"message": "a"}, ref="4")
+        await self.settle()
+
+        assert [(frame[1], frame[4]["status"]) for frame in self.wire.frames] == [
+            ("1", "error"),
+            ("2", "ok"),
+            ("3", "error"),
+            ("4", "error"),
+        ]
+
+    async def test_too_many_waiting_events_are_refused(self) -> None:
+        """Bound the inbox; heartbeats pass by it."""
+        self.push("phx_join")
+        for ref in ("2", "3", "4"):
+            self.push("shout", {"message": ref}, ref=ref)
+        self.session.receive(Message("phoenix", "heartbeat", {}, ref="5"))
+        await self.settle()
+
+        assert [(frame[1], frame[4]["status"]) for frame in self.wire.frames] == [("4", "error"), ("5", "ok")]
+        self.chat.may_go.set()
+        await self.settle()
+        assert [shout["message"] for shout in self.chat.shouts] == ["2", "3"]
+
+    async def test_a_full_buffer_drops_the_reader_once(self) -> None:
+        """Abort, and write nothing more."""
+        self.chat.may_go.set()
+        self.push("phx_join")
+        await self.settle()
+        self.wire.waiting = 101
+        self.tell("a", 5)
+        self.wire.waiting = 0
+        self.tell("b", 6)
+
+        assert [frame if isinstance(frame, str) else frame[3] for frame in self.wire.frames] == ["phx_reply", "aborted"]
+
+
+class _Missed(dict[str, int]):
+    """Be a message in a replay, as far as a session looks at it."""
+
+    def __init__(self, message_id: int) -> None:
+        super().__init__(id=message_id)
+        self.id = message_id
