@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+from google.protobuf.empty_pb2 import Empty
 
 from deployer.errors import UsageError
+from deployer.plugins.language.host import LanguageHost
 from deployer.plugins.language.program import Programs, find_python
 from tests.deployer.plugins.engine_project import EngineProject, make_project
 
@@ -141,6 +143,15 @@ def test_an_engine_that_is_stopped_leaves_no_process(
 
     wait_until(lambda: processes_of(tmp_path) == [], seconds=5)
     assert "Traceback" not in said
+
+
+def test_a_cancelled_host_ends_its_program_at_once() -> None:
+    programs = Programs()
+    started = programs.start(["sleep", "60"], cwd="/", env={})
+
+    LanguageHost("", programs).Cancel(Empty(), None)
+
+    assert programs.wait(started) == -signal.SIGKILL
 
 
 def test_programs_end_with_their_children() -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from deployer.plugins.random import characters
 from deployer.plugins.random.kinds import KINDS
+from deployer.plugins.random.provider import _outputs
+from deployer.plugins.values import Secret
 from tests.deployer.plugins.engine_project import EngineProject
 
 PROGRAM = """
@@ -232,6 +234,22 @@ def test_import_ids_read_as_the_official_plugins(
 
     assert adopted == inputs
     assert drawn.id == identity
+
+
+@pytest.mark.parametrize(
+    ("kind", "secret"),
+    [
+        ("randomPassword:RandomPassword", {"result", "bcryptHash"}),
+        ("randomBytes:RandomBytes", {"base64", "hex"}),
+        ("randomString:RandomString", set()),
+    ],
+)
+def test_secrets_are_marked_by_the_plugin_itself_whatever_the_sdk_asks(kind: str, secret: set[str]) -> None:
+    known = KINDS[f"random:index/{kind}"]
+
+    for drawn in (None, known.draw(known.with_defaults({"length": 5}))):
+        outputs = _outputs(known, {"length": 5}, drawn)
+        assert {name for name, value in outputs.items() if isinstance(value, Secret)} == secret
 
 
 def test_an_id_that_cannot_be_imported_is_refused() -> None:
