@@ -188,9 +188,8 @@ def _leave(on_exit: Callable[[], None] | None) -> Callable[[], NoReturn]:
     def leave() -> NoReturn:
         if on_exit is not None:
             on_exit()
-        sys.stdout.flush()
-        sys.stderr.flush()
         # Threads in an await and gRPC's own must not hold the process, nor print tracebacks while it ends.
+        # No flush: a signal may have come in the middle of a write, and the port is flushed as it is printed.
         os._exit(0)
 
     return leave
