@@ -12,7 +12,8 @@ from typing import Any
 
 import aiohttp
 
-SECONDS = 5.0
+# For a machine that does much else meanwhile.
+SECONDS = 20.0
 Frame = list[Any]
 
 

@@ -17,7 +17,7 @@ from phoenix_channels_python_client.utils import make_message
 
 from tests.services.chat.conftest import ChatService, Person
 
-SECONDS = 10
+SECONDS = 30
 SOURCES = Path(__file__).parent / "phoenix_js"
 
 
