@@ -33,6 +33,9 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 # Where the embedded cluster's commands put them, seen from the checkout.
 DEFAULT_KUBECONFIG = ".stampchat/cluster/kubeconfig"
 DEFAULT_IMAGES_FILE = ".stampchat/images.json"
+# The embedded cluster's forwarder tells the client's address. It runs on the node, whose own connections reach a Pod
+# from the Pod network's first address; no Pod can have that one.
+DEFAULT_FORWARDER = "10.244.0.1/32"
 # Config keys of the hosted databases, by service.
 DATABASE_URL_KEYS = {
     "auth": "authDatabaseUrl",
@@ -232,8 +235,7 @@ def _read_gateway(reader: Values, place: Place) -> GatewayConfig:
     gateway = GatewayConfig(
         kind=nested.choice("kind", kinds, kinds[0]),
         node_port=nested.integer("nodePort", 30080, least=30000, most=32767),
-        # The machine's side of the embedded cluster's link: its forwarder tells the client's address.
-        proxy_protocol_from=nested.words("proxyProtocolFrom", ("10.231.0.0/16",) if place == "dev" else ()),
+        proxy_protocol_from=nested.words("proxyProtocolFrom", (DEFAULT_FORWARDER,) if place == "dev" else ()),
         ambassador_namespace=nested.text("ambassadorNamespace", "emissary"),
     )
     nested.reject_unread()

@@ -97,8 +97,8 @@ def gateway_pod(config: StackConfig, image: str) -> PodSpec:
 def gateway_service(config: StackConfig) -> dict[str, Any]:
     """Build the way in: a port of the node in dev, a load balancer on a managed cluster.
 
-    Traffic stays on the node that it reached, so that Traefik sees who connects: the client, or the forwarder whose
-    PROXY header it believes. The other policy would put a node's address there, and any node's word would count.
+    Traffic stays on the node that it reached, so that Traefik sees who connects, and believes a PROXY header only from
+    where a forwarder really is. The other policy would put the address of any node there.
     """
     local = {"externalTrafficPolicy": "Local"}
     if config.hosted is None:

@@ -28,9 +28,11 @@ def traefik_args(config: StackConfig) -> list[str]:
         "--global.checknewversion=false",
         "--global.sendanonymoususage=false",
         "--log.level=WARN",
+        "--log.nocolor=true",
         "--ping=true",
         "--ping.entrypoint=health",
         f"--entrypoints.health.address=:{GATEWAY_HEALTH_PORT}",
+        "--entrypoints.health.http.aliasheadersstrategy=delete",
         *_entry_point("web", WEB_PORT, config),
         "--providers.kubernetesgateway=true",
         f"--providers.kubernetesgateway.namespaces={NAMESPACE},{GATEWAY_NAMESPACE}",
@@ -44,6 +46,8 @@ def _entry_point(name: str, port: int, config: StackConfig) -> list[str]:
     point = f"--entrypoints.{name}"
     args = [
         f"{point}.address=:{port}",
+        # X_Forwarded_For is X-Forwarded-For to some servers: not to ours, and better not to any.
+        f"{point}.http.aliasheadersstrategy=delete",
         # The whole request has to arrive within this; then an idle connection is kept for the next one.
         f"{point}.transport.respondingtimeouts.readtimeout=60s",
         f"{point}.transport.respondingtimeouts.idletimeout=180s",
