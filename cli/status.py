@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,13 @@ def _tell(found: Status) -> None:
             write(f"  GET {path:<22} {answer}")
 
 
+def _clock(since: float | None) -> str:
+    return f"since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(since))}" if since else ""
+
+
 def component_lines(found: ClusterStatus) -> list[str]:
     """List a cluster's components, a line each."""
     return [
-        f"  {part.name:<26} {'running' if part.running else 'DOWN':<8} pid {part.pid or '-':<8} {part.since or ''}"
+        f"  {part.name:<26} {'running' if part.running else 'DOWN':<8} pid {part.pid or '-':<8} {_clock(part.since)}"
         for part in found.components
     ]

@@ -11,7 +11,7 @@ from deployer.events import Outcome, Reader
 from deployer.preview import ShowOn, failure
 from deployer.project import state_file
 from deployer.pulumi_process import Pulumi
-from deployer.stack import forget_lost_cluster, is_embedded, local_values, mend, open_stack
+from deployer.stack import forget_lost_cluster, is_embedded, mend, open_stack
 from deployer.steps import Display, Step, run_steps
 from deployer.workspace import Workspace
 
@@ -47,8 +47,7 @@ def destroy(workspace: Workspace, stack: str, display: Display, *, confirm: Call
 
     def open_(report: Display) -> str:
         nonlocal pulumi
-        local = local_values(workspace, "") if embedded else {}
-        pulumi = open_stack(workspace, stack, settings, local, report)
+        pulumi = open_stack(workspace, stack, settings, report)
         return "; ".join(mend(pulumi, report)) or "the engine is ready"
 
     def delete(report: Display) -> str:

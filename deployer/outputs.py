@@ -9,7 +9,7 @@ from deployer.checks import load_settings
 from deployer.errors import DeployError
 from deployer.project import state_file
 from deployer.report import Report
-from deployer.stack import is_embedded, local_values, open_stack
+from deployer.stack import open_stack
 from deployer.workspace import Workspace
 
 
@@ -21,8 +21,7 @@ def load_outputs(workspace: Workspace, stack: str, report: Report) -> dict[str, 
     """
     settings = load_settings(workspace, stack)
     require_state(workspace, stack)
-    local = local_values(workspace, "") if is_embedded(settings) else {}
-    pulumi = open_stack(workspace, stack, settings, local, report)
+    pulumi = open_stack(workspace, stack, settings, report)
     return dict(json.loads(pulumi.read("stack", "output", "--json")))
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from deployer import cluster
+from deployer.cluster.instance import stored_instance
 from deployer.engine import ensure_engine
 from deployer.plugins import ensure_plugins
 from deployer.plugins.install import Plugins
@@ -27,14 +29,22 @@ def is_embedded(settings: Mapping[str, Any]) -> bool:
     return (settings.get("config") or {}).get(PLACE) == "dev"
 
 
-def local_values(workspace: Workspace, url: str) -> dict[str, object]:
-    """Give the config values that only this checkout knows."""
-    kubeconfig = workspace.cluster / "kubeconfig"
+def local_url(workspace: Workspace) -> str:
+    """Name the URL at which this checkout's own cluster answers on this machine; nothing before it has a port."""
+    instance = stored_instance(workspace)
+    return f"http://127.0.0.1:{instance.port}" if instance is not None else ""
+
+
+def local_values(workspace: Workspace, settings: Mapping[str, Any]) -> dict[str, object]:
+    """Give the config values that only this checkout knows; a cluster that is not ours has none."""
+    kubeconfig = cluster.kubeconfig(workspace)
+    if not is_embedded(settings) or not kubeconfig.exists():
+        return {}
     return {
         "stampchat:kubeconfig": str(kubeconfig),
         "stampchat:context": current_context(kubeconfig),
         "stampchat:imagesFile": str(workspace.images),
-        "stampchat:url": url,
+        "stampchat:url": local_url(workspace),
     }
 
 
@@ -43,21 +53,18 @@ def current_context(kubeconfig: Path) -> str:
     return str((yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}).get("current-context", ""))
 
 
-def open_stack(
-    workspace: Workspace, stack: str, settings: Mapping[str, Any], local: Mapping[str, object], report: Report
-) -> Pulumi:
+def open_stack(workspace: Workspace, stack: str, settings: Mapping[str, Any], report: Report) -> Pulumi:
     """Find the engine and its plugins, and write the project that they work in.
 
     Args:
         workspace: the checkout.
         stack: the stack's name.
         settings: the tracked Pulumi.STACK.yaml.
-        local: the values that only this checkout knows.
         report: where progress goes.
     """
     engine = ensure_engine(workspace, report)
     plugins = ensure_plugins(workspace, report)
-    write_project(workspace, stack, settings, local)
+    write_project(workspace, stack, settings, local_values(workspace, settings))
     return Pulumi(engine.pulumi, workspace, stack, stack_environment(workspace, engine.pulumi, plugins))
 
 

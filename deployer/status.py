@@ -10,7 +10,7 @@ from deployer.checks import load_settings
 from deployer.errors import DeployError
 from deployer.kube import Kube, Pod
 from deployer.ready import PROBES, fetch_status
-from deployer.stack import is_embedded
+from deployer.stack import is_embedded, local_url
 from deployer.workspace import Workspace
 
 
@@ -77,6 +77,6 @@ def stack_url(workspace: Workspace, stack: str) -> str:
 
 
 def _url(workspace: Workspace, settings: dict[str, Any], *, embedded: bool) -> str:
-    if embedded and workspace.instance.exists():
-        return f"http://127.0.0.1:{cluster.load_instance(workspace, port=None).port}"
+    if embedded:
+        return local_url(workspace)
     return str((settings.get("config") or {}).get("stampchat:url", ""))

@@ -159,7 +159,7 @@ class _Run:
         return "present"
 
     def preview(self, display: Display) -> str:
-        local = local_values(self.workspace, self.url) if self.embedded else {}
+        local = local_values(self.workspace, self.settings)
         write_project(self.workspace, self.options.stack, self.settings, local)
         self._pulumi = Pulumi(self._engine, self.workspace, self.options.stack, self._environ)
         for sentence in mend(self._pulumi, display):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deployer.cluster.instance import instance_name
 from deployer.project import state_file
 from deployer.stack import current_context, forget_lost_cluster, is_embedded, local_values
 from deployer.workspace import Workspace
@@ -51,13 +52,20 @@ def test_a_state_of_a_cluster_that_is_gone_is_set_aside(workspace: Workspace) ->
 
 
 def test_the_program_is_told_where_this_checkout_keeps_things(workspace: Workspace) -> None:
-    assert local_values(workspace, "http://127.0.0.1:8081") == {
+    instance = {"name": instance_name(workspace.home), "number": 7, "port": 8081}
+    workspace.instance.write_text(json.dumps(instance))
+
+    assert local_values(workspace, {"config": {"stampchat:place": "dev"}}) == {
         "stampchat:kubeconfig": f"{workspace.cluster}/kubeconfig",
         "stampchat:context": "stampchat-abc",
         "stampchat:imagesFile": f"{workspace.images}",
         "stampchat:url": "http://127.0.0.1:8081",
     }
     assert current_context(workspace.cluster / "kubeconfig") == "stampchat-abc"
+
+
+def test_a_cluster_that_is_not_ours_gets_no_values_of_ours(workspace: Workspace) -> None:
+    assert local_values(workspace, {"config": {"stampchat:place": "prod"}}) == {}
 
 
 @pytest.mark.parametrize(("place", "expected"), [("dev", True), ("prod", False)])
