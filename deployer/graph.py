@@ -43,10 +43,9 @@ def draw(workspace: Workspace, stack: str, path: Path) -> Path:
     load_settings(workspace, stack)
     require_state(workspace, stack)
     groups = group_resources(load_checkpoint(workspace, stack).get("resources") or [])
-    columns = layer(groups)
+    rows = layer(groups)
     boxes = [
-        [Box(group.name, group.kind, tuple(group.members), tuple(sorted(group.after))) for group in column]
-        for column in columns
+        [Box(group.name, group.kind, tuple(group.members), tuple(sorted(group.after))) for group in row] for row in rows
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(boxes, title=f"What stack {stack} of StampChat deploys, in order"), encoding="utf-8")
@@ -79,7 +78,7 @@ def group_resources(resources: Sequence[Mapping[str, Any]]) -> list[Group]:
 
 
 def layer(groups: Iterable[Group]) -> list[list[Group]]:
-    """Put every group one column after the last that it waits for."""
+    """Put every group one row after the last that it waits for."""
     by_name = {group.name: group for group in groups}
     depths: dict[str, int] = {}
 
@@ -89,12 +88,12 @@ def layer(groups: Iterable[Group]) -> list[list[Group]]:
             depths[name] = 1 + max(before, default=-1)
         return depths[name]
 
-    columns: list[list[Group]] = []
+    rows: list[list[Group]] = []
     for name in sorted(by_name):
-        while len(columns) <= depth(name):
-            columns.append([])
-        columns[depth(name)].append(by_name[name])
-    return columns
+        while len(rows) <= depth(name):
+            rows.append([])
+        rows[depth(name)].append(by_name[name])
+    return rows
 
 
 def _home(urn: str, by_urn: Mapping[str, Mapping[str, Any]]) -> str | None:

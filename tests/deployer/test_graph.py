@@ -51,10 +51,10 @@ def test_an_arrow_that_follows_from_others_is_left_out() -> None:
     assert groups["chat"].after == {"db"}
 
 
-def test_a_group_stands_right_of_all_that_it_waits_for() -> None:
-    columns = layer(group_resources(RESOURCES))
+def test_a_group_stands_below_all_that_it_waits_for() -> None:
+    rows = layer(group_resources(RESOURCES))
 
-    assert [[group.name for group in column] for column in columns] == [["home"], ["db"], ["chat"]]
+    assert [[group.name for group in row] for row in rows] == [["home"], ["db"], ["chat"]]
 
 
 def test_the_drawing_is_svg_with_every_name_in_it() -> None:
