@@ -31,6 +31,8 @@ AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.DiskFullError,
     asyncpg.ReadOnlySQLTransactionError,
+    # "The connection is closed": what a query meets that comes just after the cut.
+    asyncpg.InterfaceError,
 )
 
 
@@ -55,11 +57,6 @@ class Database:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 yield connection
         except AWAY as error:
-            raise DatabaseUnavailable("The database does not answer; try again soon.") from error
-        except asyncpg.InterfaceError as error:
-            # The class itself says "connection is closed"; its subclasses are mistakes of ours (a bad argument).
-            if type(error) is not asyncpg.InterfaceError:
-                raise
             raise DatabaseUnavailable("The database does not answer; try again soon.") from error
 
     @asynccontextmanager
