@@ -61,6 +61,10 @@ class Api:
         self._credentials = access.credentials
         self._stopping = stopping
 
+    def close(self) -> None:
+        """Close the connections that are kept for the next request."""
+        self._connections.close()
+
     def read(self, path: str, **query: Any) -> Manifest:
         """Return the document at a path such as /version.
 

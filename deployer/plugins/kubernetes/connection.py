@@ -71,6 +71,13 @@ class Connections:
                 return
         connection.close()
 
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
     def _exchange(
         self,
         connection: http.client.HTTPConnection,

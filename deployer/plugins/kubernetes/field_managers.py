@@ -51,12 +51,6 @@ def take_over(live: Manifest, manager: str) -> list[dict[str, Any]] | None:
     ]
 
 
-def needs_force(live: Manifest) -> bool:
-    """Say whether a dry run must overrule conflicts that `take_over` would have removed first."""
-    entries = dig(live, "metadata", "managedFields", default=[])
-    return not entries or any(_is_predecessor(entry) for entry in entries)
-
-
 def leave_ignored(inputs: Manifest, live: Manifest, ignored: Sequence[str], manager: str) -> Manifest:
     """Return the inputs so that an apply does not change what the program ignores.
 

@@ -70,7 +70,7 @@ class Lifecycle:
         live = objects.create(target, inputs, dry_run=False)
         self._forget_kinds(target.kind)
         note = Checkpoint(inputs, live, str(inputs["apiVersion"]), target.manager)
-        live = self._await(target, note, given, fresh=True)
+        live = self._await(target, note, given)
         return object_id(live), self._outputs(note, live, given)
 
     def update(self, olds: Properties, given: Properties, *, ignored: tuple[str, ...], preview: bool) -> Properties:
@@ -92,7 +92,7 @@ class Lifecycle:
         live = apply()
         self._forget_kinds(target.kind)
         note = Checkpoint(inputs, live, old.initial_api_version, target.manager)
-        return self._outputs(note, self._await(target, note, given, fresh=False), given)
+        return self._outputs(note, self._await(target, note, given), given)
 
     def read(self, identifier: str, state: Properties, given: Properties) -> tuple[str, Properties, Properties]:
         """Return id, outputs and inputs of the object as it is now; an empty id if there is none."""
@@ -130,12 +130,10 @@ class Lifecycle:
         chosen = choose_field_manager(inputs, manager, server_side=self.cluster.settings.server_side_apply)
         return objects.Target(self.cluster, kind_of(self.urn, inputs), patches_only(self.urn), chosen, self.tell)
 
-    def _await(self, target: objects.Target, note: Checkpoint, given: Properties, *, fresh: bool) -> Manifest:
+    def _await(self, target: objects.Target, note: Checkpoint, given: Properties) -> Manifest:
         if target.patches_only:
             return note.live
-        subject = Subject(
-            target.api, target.find(), note.live, note.inputs, fresh=fresh, cancelled=self.cluster.cancelled
-        )
+        subject = Subject(target.api, target.find(), note.live, note.inputs, cancelled=self.cluster.cancelled)
         try:
             return wait_ready(subject, target.kind, seconds=self._seconds(note.inputs), tell=self.tell)
         except (NotReadyError, CancelledError) as error:

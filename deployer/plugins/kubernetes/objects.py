@@ -9,7 +9,7 @@ from typing import Any
 from deployer.plugins.kubernetes.api import JSON_PATCH, MERGE_PATCH, Api, Manifest, Resource
 from deployer.plugins.kubernetes.cluster import Cluster
 from deployer.plugins.kubernetes.errors import ApiError, KubernetesError, UnknownKindError
-from deployer.plugins.kubernetes.field_managers import explain_conflict, leave_ignored, needs_force, take_over
+from deployer.plugins.kubernetes.field_managers import explain_conflict, leave_ignored, take_over
 from deployer.plugins.kubernetes.kinds import Kind
 from deployer.plugins.kubernetes.manifest import (
     DELETION_PROPAGATION,
@@ -26,6 +26,7 @@ from deployer.plugins.kubernetes.state import CLIENT_SIDE_MANAGER
 
 # A namespace or a definition that is being created at this moment is there within these pauses.
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_CLAIMS = 5  # tries against controllers that write at the same moment
 _POLICIES = {"orphan": "Orphan", "background": "Background"}
 
 
@@ -97,16 +98,14 @@ def update(
     live = target.api.get(resource, namespace, name)
     if target.kind.kind == "CustomResourceDefinition" and target.kind.built_in:
         return _replace(target, resource, inputs, live, dry_run=dry_run)
-    if not target.cluster.settings.server_side_apply:
-        return target.api.patch(
-            resource, namespace, name, merge_patch(old, inputs),
-            content_type=MERGE_PATCH, manager=CLIENT_SIDE_MANAGER, dry_run=dry_run,
-        )  # fmt: skip
+    # A dry run cannot take fields over first: as long as a predecessor has them, lists would be merged, not replaced.
+    unclaimed = dry_run and not target.patches_only and take_over(live, target.manager) is not None
+    if unclaimed or not target.cluster.settings.server_side_apply:
+        patch, how = merge_patch(old, inputs), {"content_type": MERGE_PATCH, "manager": CLIENT_SIDE_MANAGER}
+        return target.api.patch(resource, namespace, name, patch, **how, dry_run=dry_run)
     force = _forced(target, inputs) or not dig(live, "metadata", "managedFields")
-    if dry_run:
-        force = force or needs_force(live)
-    elif not target.patches_only:
-        live = _take_over(target, resource, live)
+    if not dry_run and not target.patches_only:
+        live = _claim(target, resource, live)
     return _apply(target, resource, leave_ignored(inputs, live, ignored, target.manager), force=force, dry_run=dry_run)
 
 
@@ -138,11 +137,12 @@ def _create_once(target: Target, inputs: Manifest, *, dry_run: bool) -> Manifest
     if settings.server_side_apply and (settings.upsert or target.patches_only):
         return _apply(target, resource, inputs, force=_forced(target, inputs) or dry_run, dry_run=dry_run)
     try:
-        return target.api.create(resource, namespace, inputs, manager=CLIENT_SIDE_MANAGER, dry_run=dry_run)
+        live = target.api.create(resource, namespace, inputs, manager=CLIENT_SIDE_MANAGER, dry_run=dry_run)
     except ApiError as error:
         if error.already_exists and not dry_run:
             raise _explain_existing(error, inputs) from error
         raise
+    return live if dry_run or not settings.server_side_apply else _claim(target, resource, live)
 
 
 def _apply(target: Target, resource: Resource, inputs: Manifest, *, force: bool, dry_run: bool) -> Manifest:
@@ -160,13 +160,20 @@ def _forced(target: Target, inputs: Manifest) -> bool:
     return target.cluster.settings.patch_force or is_set(inputs, PATCH_FORCE)
 
 
-def _take_over(target: Target, resource: Resource, live: Manifest) -> Manifest:
-    patch = take_over(live, target.manager)
-    if patch is None:
-        return live
-    return target.api.patch(
-        resource, namespace_of(live), name_of(live), patch, content_type=JSON_PATCH, manager="", dry_run=False
-    )
+def _claim(target: Target, resource: Resource, live: Manifest) -> Manifest:
+    """Note our predecessors' fields under our name and return the object as it is then."""
+    for _ in range(_CLAIMS):
+        patch = take_over(live, target.manager)
+        if patch is None:
+            break
+        where = (resource, namespace_of(live), name_of(live))
+        try:
+            return target.api.patch(*where, patch, content_type=JSON_PATCH, manager="", dry_run=False)
+        except ApiError as error:
+            if not error.conflict:
+                break  # whoever may create but not patch keeps what was created
+            live = target.api.get(*where)  # a controller was there in between
+    return live
 
 
 def _replace(target: Target, resource: Resource, inputs: Manifest, live: Manifest, *, dry_run: bool) -> Manifest:

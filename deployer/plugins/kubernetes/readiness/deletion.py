@@ -22,6 +22,7 @@ def wait_gone(subject: Subject, *, seconds: float, tell: Callable[[str], None]) 
         CancelledError: the engine was asked to stop.
     """
     began = time.monotonic()
+    shown = ""
     live: Manifest | None = _look(subject)
     while live is not None:
         if subject.cancelled.is_set():
@@ -30,8 +31,10 @@ def wait_gone(subject: Subject, *, seconds: float, tell: Callable[[str], None]) 
             raise NotReadyError(
                 f"{subject.label} is still there {seconds:g} s after its deletion: {_holders(live)}.", live=live
             )
-        if time.monotonic() - began > _SOON:
-            tell(f"being deleted: {_holders(live)}")
+        line = f"being deleted: {_holders(live)}"
+        if time.monotonic() - began > _SOON and line != shown:
+            shown = line
+            tell(line)
         live = _next(subject, live)
     tell("")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from deployer.plugins.kubernetes.api import Manifest
@@ -20,12 +21,13 @@ _IMAGE_REASONS = frozenset(
 )
 _CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _DEFINITE_IMAGE = 2.0  # seen twice
-_PASSING_IMAGE = 60.0
+_PASSING_IMAGE = 20.0  # the kubelet tries again after ten
 _CONFIG = 10.0  # a Secret or ConfigMap that is being created at this moment
 _MOUNT = 30.0
 _UNSCHEDULABLE = 10.0
 _VOLUME_PENDING = 60.0  # a provisioner may have to start a pod of its own first
 _CRASHES = 2
+_OLD_CRASH = 60.0  # it crashed before this update: the next start may well succeed
 _PROBE = 30.0
 
 
@@ -106,13 +108,20 @@ def _crash(pod: Manifest, subject: Subject, status: Mapping[str, Any], place: st
     )
     counted = "" if final else f", {restarts} restart{'' if restarts == 1 else 's'}"
     looping = restarts >= _CRASHES
+    patience = 0 if final else NEVER if not looping else 0 if _ended_after(ended, subject.since) else _OLD_CRASH
     how = "failed" if final else "crashes again and again" if looping else "crashed"
     yield Trouble(
         f"crash:{name}:{ended.get('exitCode')}",
         f"{place} {how} ({why}{counted})",
-        0 if final or looping else NEVER,
+        patience,
         lambda: subject.last_words(pod, name),
     )
+
+
+def _ended_after(ended: Mapping[str, Any], moment: float) -> bool:
+    finished = ended.get("finishedAt")
+    # The server writes whole seconds: what ended within the same one counts.
+    return not isinstance(finished, str) or datetime.fromisoformat(finished).timestamp() >= int(moment)
 
 
 def _restarting(status: Mapping[str, Any]) -> bool:
@@ -127,7 +136,7 @@ def _events(pod: Manifest, subject: Subject) -> Iterator[Trouble]:
             yield Trouble("mount", f"pod {name_of(pod)} cannot mount a volume: {message}", _MOUNT)
             return
         if reason == "FailedCreatePodSandBox":
-            yield Trouble("sandbox", f"pod {name_of(pod)} cannot be started: {message}", _PASSING_IMAGE)
+            yield Trouble("sandbox", f"pod {name_of(pod)} cannot be started: {message}", _MOUNT)
             return
         if reason == "Unhealthy" and _running(pod):
             yield Trouble(
@@ -159,5 +168,5 @@ def _probe_patience(pod: Manifest) -> float:
 def _all_words(pod: Manifest, subject: Subject) -> str:
     for status in dig(pod, "status", "containerStatuses", default=[]):
         if not status.get("ready"):
-            return subject.last_words(pod, str(status["name"]), previous=False)
+            return subject.last_words(pod, str(status["name"]))
     return ""

@@ -13,6 +13,7 @@ from deployer.plugins.kubernetes.errors import ApiError, CancelledError, Cluster
 from deployer.plugins.kubernetes.manifest import dig, label_of, name_of, namespace_of, text_at
 
 _LOG_LINES = 20
+_LOG_GONE = "unable to retrieve container logs"  # the kubelet's answer, with status 200
 # How long one watch lasts: in between, pods and events are looked at, and a cancellation is noticed.
 _WATCH_SECONDS = 1
 _RECONNECT = 0.5
@@ -27,7 +28,7 @@ class Subject:
         resource: where objects of its kind lie.
         created: the object as the server answered the last change.
         inputs: the object as the program gave it.
-        fresh: whether it was just created, not updated.
+        since: when the waiting began, in seconds since 1970.
         cancelled: set when nobody waits any more.
     """
 
@@ -35,7 +36,7 @@ class Subject:
     resource: Resource
     created: Manifest
     inputs: Mapping[str, Any]
-    fresh: bool = True
+    since: float = field(default_factory=time.time)
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -104,14 +105,14 @@ class Subject:
             return []
         return sorted(found, key=_event_time, reverse=True)
 
-    def last_words(self, pod: Manifest, container: str, *, previous: bool = True) -> str:
-        """Return the last lines of a container's log, of the run that failed if it is still there."""
-        for earlier in (True, False) if previous else (False,):
+    def last_words(self, pod: Manifest, container: str) -> str:
+        """Return the last lines of a container's log; of its previous run where the present one said nothing yet."""
+        for previous in (False, True):
             try:
-                text = self.api.logs(namespace_of(pod), name_of(pod), container, previous=earlier, lines=_LOG_LINES)
+                text = self.api.logs(namespace_of(pod), name_of(pod), container, previous=previous, lines=_LOG_LINES)
             except (ApiError, ClusterUnreachableError):
                 continue
-            if text.strip():
+            if text.strip() and not text.startswith(_LOG_GONE):
                 return text.strip()
         return ""
 

@@ -79,13 +79,15 @@ def _judge_for(subject: Subject, kind: Kind) -> Judge | None:
 
 
 def _failure(subject: Subject, trouble: Trouble, live: Manifest) -> NotReadyError:
-    return NotReadyError(f"{subject.label} cannot become ready: {trouble.what}.", said=trouble.said(), live=live)
+    return NotReadyError(
+        f"{subject.label} cannot become ready: {trouble.what.rstrip('.')}.", said=trouble.said(), live=live
+    )
 
 
 def _too_late(subject: Subject, verdict: Verdict, seconds: float, live: Manifest) -> NotReadyError:
     trouble = next(iter(verdict.troubles), None)
     return NotReadyError(
-        f"{subject.label} was not ready after {seconds:g} s: {verdict.line or 'nothing happened'}.",
+        f"{subject.label} was not ready after {seconds:g} s: {(verdict.line or 'nothing happened').rstrip('.')}.",
         said=trouble.said() if trouble else "",
         advice="If it only needs longer, raise the annotation pulumi.com/timeoutSeconds or customTimeouts.",
         live=live,
