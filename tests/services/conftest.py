@@ -53,7 +53,7 @@ async def make_database(postgres: PostgresServer) -> AsyncIterator[MakeDatabase]
         name = f"test_{secrets.token_hex(6)}"
         await admin.execute(f"CREATE DATABASE {name}")
         names.append(name)
-        return DatabaseSettings(url=Secret(postgres.url(name)), pool_size=5, migrate_seconds=5)
+        return DatabaseSettings(url=Secret(postgres.url(name)), pool_size=5, migrate_seconds=60)
 
     yield make
     for name in names:
