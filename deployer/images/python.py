@@ -58,8 +58,7 @@ class Interpreter:
         loader = next(libraries.glob("ld-linux-*.so.*"))
         python = [str(loader), "--library-path", str(libraries), str(self._root / "usr/bin/python3.11"), "-S", "-B"]
         options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", folder, "-p", "/"]
-        # Sets are stored in the order of their hashes.
-        environment = {"PYTHONHOME": str(self._root / "usr"), "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
+        environment = {"PYTHONHOME": str(self._root / "usr"), "PYTHONUTF8": "1"}
         command = [*python, "-m", "compileall", *options, folder]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
