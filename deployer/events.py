@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_LAST_INDEX = re.compile(r"\[\d+\]$")
+_SHOWN_DIFFS = 3
 # The engine marks colours in its texts as <{%reset%}>.
 _COLOUR = re.compile(r"<\{%.*?%\}>")
 _DOING = {
@@ -84,8 +86,12 @@ class Change:
     def planned(self) -> str:
         """Say what would happen, with the properties that differ."""
         verb = {"create-replacement": "replace", "delete-replaced": "delete the old"}.get(self.op, self.op)
-        differs = f" ({', '.join(self.diffs)})" if self.diffs and self.op != "create" else ""
-        return f"{verb} {self.resource}{differs}"
+        if not self.diffs or self.op == "create":
+            return f"{verb} {self.resource}"
+        # A list of which one element is new differs in every element behind it.
+        paths = list(dict.fromkeys(_LAST_INDEX.sub("", path) for path in self.diffs))
+        more = f" and {len(paths) - _SHOWN_DIFFS} more" if len(paths) > _SHOWN_DIFFS else ""
+        return f"{verb} {self.resource} ({', '.join(paths[:_SHOWN_DIFFS])}{more})"
 
 
 @dataclass

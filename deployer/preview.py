@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployer.errors import DeployError
 from deployer.events import Change, Listener, Outcome, Reader, Resource
+from deployer.project import write_policy_pack
 from deployer.pulumi_process import Pulumi
 from deployer.steps import Display
 
@@ -51,10 +52,9 @@ def plan(pulumi: Pulumi, display: Display, *, refresh: bool = False) -> Outcome:
         DeployError: the program, its config, a policy or the server's dry run refuses.
     """
     reader = Reader(ShowOn(display, "reading the program"))
-    options = ["--refresh"] if refresh else []
-    pack = pulumi.workspace.root / "policy"
-    if (pack / "PulumiPolicy.yaml").exists():
-        options += ["--policy-pack", str(pack)]
+    options = ["--policy-pack", str(write_policy_pack(pulumi.workspace))]
+    if refresh:
+        options.append("--refresh")
     status, said = pulumi.stream("preview", *options, on_event=reader.read)
     if status != 0:
         raise failure("The preview failed", reader.outcome, said, "Nothing was changed.")

@@ -82,6 +82,21 @@ def write_project(workspace: Workspace, stack: str, tracked: Mapping[str, Any], 
     return folder
 
 
+def write_policy_pack(workspace: Workspace) -> Path:
+    """Write a policy pack that runs the checkout's own in the environment that runs this command.
+
+    The checkout's names `.venv` for whoever runs the engine by hand, which need not be where we run.
+    """
+    folder = workspace.state / "policy"
+    folder.mkdir(parents=True, exist_ok=True)
+    own = workspace.root / "policy"
+    pack = yaml.safe_load((own / "PulumiPolicy.yaml").read_text(encoding="utf-8"))
+    pack["runtime"] = {"name": "python", "options": {"virtualenv": sys.prefix}}
+    _write(folder / "PulumiPolicy.yaml", yaml.safe_dump(pack, sort_keys=False))
+    _write(folder / "__main__.py", f"import runpy\n\nrunpy.run_path({str(own)!r}, run_name='__main__')\n")
+    return folder
+
+
 def _known_salt(workspace: Workspace, stack: str, path: Path) -> str | None:
     """Find the salt where the engine left it: in the generated file, or, should that be lost, in the state."""
     if path.exists():

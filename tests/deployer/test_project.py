@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from deployer.project import load_checkpoint, passphrase_file, state_file, write_project
+from deployer.project import load_checkpoint, passphrase_file, state_file, write_policy_pack, write_project
 from deployer.workspace import Workspace
 
 TRACKED = {"config": {"stampchat:place": "dev", "stampchat:replicas": 2}}
@@ -37,6 +38,21 @@ def test_what_only_this_checkout_knows_wins(workspace: Workspace) -> None:
 
     expected = {"stampchat:place": "dev", "stampchat:replicas": 1, "stampchat:url": "http://here"}
     assert settings(folder)["config"] == expected
+
+
+def test_the_policy_pack_runs_where_we_run(workspace: Workspace) -> None:
+    own = workspace.root / "policy"
+    own.mkdir()
+    (own / "PulumiPolicy.yaml").write_text("description: ours\nruntime: python\n")
+    (own / "__main__.py").write_text("print('the pack of', __name__)\n")
+
+    folder = write_policy_pack(workspace)
+
+    pack = yaml.safe_load((folder / "PulumiPolicy.yaml").read_text())
+    assert pack["description"] == "ours"
+    assert pack["runtime"]["options"]["virtualenv"] == sys.prefix
+    done = subprocess.run([sys.executable, folder], capture_output=True, text=True, check=True)
+    assert done.stdout == "the pack of __main__\n"
 
 
 def test_the_salt_that_the_engine_wrote_is_kept(workspace: Workspace) -> None:
