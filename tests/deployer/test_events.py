@@ -83,7 +83,7 @@ def test_a_plan_names_what_differs_in_few_words() -> None:
     reader = Reader()
     paths = ["spec.args[3]", "spec.args[4]", "spec.image", "spec.a", "spec.b"]
 
-    reader.read(step("resourcePreEvent", "update", detailedDiff=dict.fromkeys(paths, {})))
+    reader.read(step("resourcePreEvent", "update", detailedDiff={path: {} for path in paths}))
 
     planned = "update Deployment stamp-chat-auth (spec.a, spec.args, spec.b and 1 more)"
     assert [change.planned for change in reader.outcome.changes] == [planned]
