@@ -14,7 +14,8 @@ from deployer.errors import DeployError, UsageError
 from deployer.workspace import Workspace
 
 _FIRST_PORT = 8080
-_LAST_PORT = 8180
+# How many ports after the wanted one are tried before another cluster of ours makes us give up.
+_PORTS = 100
 _NUMBERS = 254
 
 
@@ -104,12 +105,13 @@ def _free_number(first: int) -> int:
 def _port(wanted: int | None, known: Instance | None) -> int:
     if wanted is not None:
         return _checked(wanted)
-    for port in range(known.port if known else _FIRST_PORT, _LAST_PORT):
+    first = known.port if known else _FIRST_PORT
+    for port in range(first, first + _PORTS):
         if port_free(port):
             return port
         if not any(holder.is_box for holder in find_holders(port)):
-            break
-    raise port_taken(port)
+            raise port_taken(port)
+    raise port_taken(first)
 
 
 def _checked(port: int | None) -> int:

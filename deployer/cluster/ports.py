@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.errors import UsageError
 
 _LISTEN = "0A"
+# How long the kernel may take to end the processes of a killed box.
+_DYING = 5.0
 # Loopback and every address, as the kernel writes them (little-endian words), of IPv4 and IPv6.
 _REACHED_BY_LOOPBACK = ("0100007F", "00000000", "0" * 32, "0" * 24 + "01000000", "0000000000000000FFFF00000100007F")
 
@@ -30,6 +33,11 @@ class Holder:
         """Whether it is the first process of a cluster of ours."""
         return len(self.command) > 1 and Path(self.command[0]).name.startswith("box-") and self.command[1] == "init"
 
+    @property
+    def is_remnant(self) -> bool:
+        """Whether it is what is left for a moment of a box that was killed."""
+        return not self.command or Path(self.command[0]).name.startswith("forward-")
+
     def __str__(self) -> str:
         return f"process {self.pid} ({' '.join(self.command)[:80]})"
 
@@ -47,8 +55,13 @@ def find_holders(port: int) -> list[Holder]:
 
 
 def port_free(port: int) -> bool:
-    """Return whether nobody listens on a port of 127.0.0.1."""
-    return not _listening(port)
+    """Return whether nobody listens on a port of 127.0.0.1, or nobody will in a moment."""
+    deadline = time.monotonic() + _DYING
+    while _listening(port):
+        if not all(holder.is_remnant for holder in find_holders(port)) or time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def port_taken(port: int) -> UsageError:

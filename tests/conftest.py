@@ -1,0 +1,79 @@
+"""Give tests a Kubernetes cluster of their own, beside whatever runs on this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deployer import cluster
+from deployer.cluster import ClusterInfo, Instance
+from deployer.report import Silent
+from deployer.workspace import ROOT, Workspace, load_workspace
+
+# With an empty cache the first of these tests builds Kubernetes.
+_CLUSTER_TIMEOUT = 1800
+
+
+@dataclass(frozen=True)
+class EmbeddedCluster:
+    """Hold a running cluster.
+
+    Attributes:
+        workspace: its home is a temporary folder; its cache is the machine's own.
+        instance: its name, number and port.
+        info: how to reach it.
+    """
+
+    workspace: Workspace
+    instance: Instance
+    info: ClusterInfo
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that may have to wait for a build the time for it."""
+    for item in items:
+        if item.get_closest_marker("cluster") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_CLUSTER_TIMEOUT))
+
+
+@pytest.fixture(scope="session")
+def embedded_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCluster]:
+    """Run one cluster for the whole session, and leave nothing of it behind."""
+    skip_without_cluster()
+    workspace = temporary_workspace(tmp_path_factory.mktemp("cluster"))
+    try:
+        yield start(workspace)
+    finally:
+        cluster.down(workspace, purge=True)
+
+
+def skip_without_cluster() -> None:
+    """Skip a test that cannot have a cluster here, and say why."""
+    if platform.system() != "Linux":
+        pytest.skip(f"NOT TESTED: an embedded cluster needs Linux, and this is {platform.system()}")
+    if os.geteuid() != 0:
+        pytest.skip("NOT TESTED: an embedded cluster needs root; run the tests as root to cover it")
+
+
+def temporary_workspace(home: Path) -> Workspace:
+    """Return a workspace that shares nothing with the checkout's own but the cache."""
+    return Workspace(root=ROOT, home=home.resolve(), cache=load_workspace().cache)
+
+
+def start(workspace: Workspace) -> EmbeddedCluster:
+    """Bring a workspace's cluster up on a port that leaves 8080 to the developer's own."""
+    instance = cluster.load_instance(workspace, port=None if workspace.instance.exists() else _free_port())
+    return EmbeddedCluster(workspace, instance, cluster.up(workspace, instance, Silent()))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
