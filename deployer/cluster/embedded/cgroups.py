@@ -34,11 +34,13 @@ class Hierarchy:
 
 
 def hierarchies(mounts: Path = _MOUNTS) -> list[Hierarchy]:
-    """List the trees of cgroups, each once.
+    """List the trees of cgroups, each once; on another system than Linux there are none.
 
     Args:
         mounts: the kernel's list of mounts.
     """
+    if not mounts.exists():
+        return []
     found: dict[Path, Hierarchy] = {}
     for line in mounts.read_text(encoding="utf-8").splitlines():
         left, _, right = line.partition(" - ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 
 from deployer.cluster.embedded import cgroups
@@ -25,8 +26,10 @@ def down(layout: Layout, report: Report, *, purge: bool) -> None:
         purge: whether to remove the cluster's data too.
 
     Raises:
-        DeployError: something in the box does not die.
+        DeployError: the box runs and we are not root, or something in it does not die.
     """
+    if os.geteuid() != 0 and find_init(layout.name) is not None:
+        raise DeployError(f"The cluster {layout.name} is root's.", advice="Run this as root (`sudo`).")
     with exclusive(layout.home):
         report.note("ending the box")
         end_box(layout)

@@ -33,3 +33,8 @@ def test_version_2_has_one_tree(tmp_path: Path) -> None:
     mounts.write_text(_VERSION_2)
 
     assert [(str(tree.path), tree.unified) for tree in hierarchies(mounts)] == [("/sys/fs/cgroup", True)]
+
+
+def test_another_system_has_none(tmp_path: Path) -> None:
+    """`status` and `down` say so rather than fail."""
+    assert hierarchies(tmp_path / "missing") == []
