@@ -86,7 +86,7 @@ def test_postgres_ends_quickly_and_keeps_its_folders_to_itself(opened: OpenImage
 def test_python_runs_with_all_that_the_services_import(opened: OpenImage) -> None:
     image = opened("services")
     program = (
-        "import aiohttp, asyncpg, jwt, uvloop, msgspec, ssl, google.auth, google.oauth2.service_account\n"
+        "import aiohttp, asyncpg, jwt, uvloop, msgspec, ssl\n"
         "import prometheus_client, uuid, zoneinfo, ctypes, services, os\n"
         "from cryptography.hazmat.primitives.asymmetric import ed25519\n"
         "print(len(ssl.create_default_context().get_ca_certs()) > 100, zoneinfo.ZoneInfo('Europe/Berlin'))\n"
