@@ -95,7 +95,7 @@ def has_condition(item: dict[str, Any], kind: str) -> bool:
         item: the object.
         kind: the condition's type.
     """
-    conditions = item.get("status", {}).get("conditions", [])
+    conditions = (item.get("status") or {}).get("conditions") or []  # null in an object that was made just now
     return any(found["type"] == kind and found["status"] == "True" for found in conditions)
 
 
