@@ -7,6 +7,7 @@ never waits for its push.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -59,7 +60,8 @@ class Notifier:
             self._on_drop()
         self._queue.append(message)
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            # A context of its own: the round belongs to no request, and must not carry the id of the first.
+            self._task = asyncio.create_task(self._run(), context=contextvars.Context())
 
     async def close(self, seconds: float) -> None:
         """Send what waits, for so long and no longer."""
@@ -89,9 +91,12 @@ class Notifier:
             return
         # A sender who is alone in the room has no targets.
         found = ((message, targets.get(message.member_id or 0)) for message in messages)
-        await asyncio.gather(*(self._push(message, whom) for message, whom in found if whom is not None))
+        failures = await asyncio.gather(*(self._push(message, whom) for message, whom in found if whom is not None))
+        failed = [failure for failure in failures if failure is not None]
+        if failed:
+            self._give_up(len(failed), failed[0])
 
-    async def _push(self, message: ChatMessage, targets: PushTargets) -> None:
+    async def _push(self, message: ChatMessage, targets: PushTargets) -> RequestError | None:
         text = f"{targets.sender}: {message.body}"[:MAX_BODY]
         for start in range(0, len(targets.identities), MAX_IDENTITIES):
             body = {
@@ -102,9 +107,11 @@ class Notifier:
             try:
                 await self._notifications.post("/internal/notify", body)
             except RequestError as error:
-                self._give_up(1, error)
+                return error
+        return None
 
     def _give_up(self, count: int, error: Exception) -> None:
         for _ in range(count):
             self._on_drop()
+        # One line a round, however many messages it had.
         logger.warning("pushes given up", extra={"fields": {"messages": count, "reason": str(error)}})

@@ -8,6 +8,7 @@ commits: whatever arrives during one commit goes into the next.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -86,7 +87,8 @@ class Writer:
             raise Unavailable("Too much is waiting to be stored; try again soon.", code="overloaded")
         self._queue.append(item)
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            # A context of its own: a round serves many requests, and must not carry the id of the first.
+            self._task = asyncio.create_task(self._run(), context=contextvars.Context())
         return await item.done
 
     async def _run(self) -> None:
