@@ -139,9 +139,9 @@ def test_an_engine_that_is_stopped_leaves_no_process(
         assert len(processes_of(tmp_path)) >= 3
 
         os.kill(engine.pid, number)
-        said, _ = engine.communicate(timeout=20)
+        said, _ = engine.communicate(timeout=60)
 
-    wait_until(lambda: processes_of(tmp_path) == [], seconds=5)
+    wait_until(lambda: processes_of(tmp_path) == [])
     assert "Traceback" not in said
 
 

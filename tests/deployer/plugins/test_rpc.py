@@ -33,7 +33,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             context.abort(grpc.StatusCode.NOT_FOUND, "gone")
         if request.id == "partial":
             raise PartialError("not ready", id="ns/x", properties={"k": Secret("v")}, inputs={"i": 1}, reasons=["a"])
-        self.together.wait(20)
+        self.together.wait(60)
         return Empty()
 
 
@@ -89,7 +89,7 @@ def test_a_partial_failure_carries_the_resource(stub: Any) -> None:
 def test_forty_calls_that_wait_for_each_other_all_end(stub: Any) -> None:
     calls = [stub.Delete.future(provider_pb2.DeleteRequest(id="wait")) for _ in range(40)]
 
-    assert [call.result(timeout=30) for call in calls] == [Empty()] * 40
+    assert [call.result(timeout=60) for call in calls] == [Empty()] * 40
 
 
 def test_lines_reach_the_engine_and_a_gone_engine_is_no_error() -> None:
