@@ -159,7 +159,7 @@ def main() -> None:
     try:
         show(measure(clone, cold=cold))
     finally:
-        clone.run("cluster", "down", "--purge")
+        clone.run("cluster", "down", "--purge", "--yes")
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -21,13 +21,16 @@ def test(context: typer.Context) -> None:
       ./stampchat test tests/services -x      some tests, up to the first failure
     """
     from cli.display import elapsed
-    from deployer.test import Verdict, run_checks
+    from deployer.test import Verdict, prepare, run_checks
 
     def announce(verdict: Verdict) -> None:
         state = "passed" if verdict.status == 0 else "FAILED"
         sys.stderr.write(f"{verdict.name:<8} {state}  {elapsed(verdict.seconds)}\n")
         sys.stderr.flush()
 
-    verdicts = run_checks(settings_of(context).workspace, context.args, announce)
+    settings = settings_of(context)
+    with settings.display() as display:
+        prepare(settings.workspace, display)
+    verdicts = run_checks(settings.workspace, context.args, announce)
     if any(verdict.status != 0 for verdict in verdicts):
         raise typer.Exit(1)

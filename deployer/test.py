@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployer import cluster, images
+from deployer.engine import ensure_engine
+from deployer.steps import Display, Step, run_steps
 from deployer.workspace import Workspace
 
 
@@ -32,6 +36,36 @@ class Verdict:
     name: str
     status: int
     seconds: float
+
+
+def prepare(workspace: Workspace, display: Display) -> None:
+    """Build what the tests run for real, so that no test waits for a compiler; what is cached costs nothing.
+
+    Raises:
+        DeployError: something cannot be had here; the error says what was tried.
+    """
+
+    def engine(report: Display) -> str:
+        found = ensure_engine(workspace, report)
+        return f"Pulumi {found.version} ({found.source})"
+
+    def programs(report: Display) -> str:
+        cluster.prepare(workspace, report)
+        return "present"
+
+    def build(report: Display) -> str:
+        return f"{len(images.build_images(workspace, report))} images"
+
+    steps = [Step("engine", "find or build the Pulumi engine", engine)]
+    if is_root_on_linux():
+        steps.append(Step("cluster", "build the cluster's programs", programs))
+        steps.append(Step("images", "build the container images", build))
+    run_steps(steps, display)
+
+
+def is_root_on_linux() -> bool:
+    """Tell whether the tests of the embedded cluster can run here; where they cannot they say so themselves."""
+    return sys.platform == "linux" and os.geteuid() == 0
 
 
 def checks(pytest_args: Sequence[str]) -> list[Check]:

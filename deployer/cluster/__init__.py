@@ -23,9 +23,25 @@ __all__ = [
     "kubeconfig",
     "load_images",
     "load_instance",
+    "prepare",
     "status",
     "up",
 ]
+
+
+def prepare(workspace: Workspace, report: Report) -> None:
+    """Build or fetch every program that a cluster is made of, and start none.
+
+    Args:
+        workspace: the checkout.
+        report: where progress goes.
+
+    Raises:
+        DeployError: a build or a download failed.
+    """
+    from deployer.cluster.embedded.programs import ensure_programs
+
+    ensure_programs(workspace, report)
 
 
 def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
