@@ -8,10 +8,11 @@ from deployer import cluster
 from deployer.checks import load_settings
 from deployer.errors import UsageError
 from deployer.events import Outcome, Reader
+from deployer.mend import mend
 from deployer.preview import ShowOn, failure
 from deployer.project import state_file
 from deployer.pulumi_process import Pulumi
-from deployer.stack import forget_lost_cluster, is_embedded, mend, open_stack
+from deployer.stack import forget_lost_cluster, is_embedded, open_stack
 from deployer.steps import Display, Step, run_steps
 from deployer.workspace import Workspace
 
@@ -48,7 +49,7 @@ def destroy(workspace: Workspace, stack: str, display: Display, *, confirm: Call
     def open_(report: Display) -> str:
         nonlocal pulumi
         pulumi = open_stack(workspace, stack, settings, report)
-        return "; ".join(mend(pulumi, report)) or "the engine is ready"
+        return "; ".join(mend(pulumi, settings, report)) or "the engine is ready"
 
     def delete(report: Display) -> str:
         nonlocal outcome

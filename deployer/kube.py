@@ -63,6 +63,7 @@ class Kube:
             raise DeployError(
                 "There is no cluster to look into.", said=str(error), advice="`./stampchat up` makes one."
             ) from error
+        self.connection: Any = connection
         self.core: Any = client.CoreV1Api(connection)
 
     def pods(self) -> list[Pod]:

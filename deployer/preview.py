@@ -75,7 +75,8 @@ def failure(what: str, outcome: Outcome, said: str, advice: str) -> DeployError:
     reasons += [f"policy {text}" for text in outcome.policies]
     named = next((resource for resource, _ in _telling(outcome) if resource is not None), None)
     at = f" at {named}" if named is not None and named.kind not in {"Stack", "resource"} else ""
-    return DeployError(f"{what}{at}.", said="\n".join(reasons) or said, advice=advice)
+    silent = "The engine was killed, or ended without a word."
+    return DeployError(f"{what}{at}.", said="\n".join(reasons) or said or silent, advice=advice)
 
 
 def _telling(outcome: Outcome) -> list[tuple[Resource | None, str]]:

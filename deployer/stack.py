@@ -15,13 +15,12 @@ from deployer.cluster.instance import stored_instance
 from deployer.engine import ensure_engine
 from deployer.plugins import ensure_plugins
 from deployer.plugins.install import Plugins
-from deployer.project import load_checkpoint, state_file, write_project
-from deployer.pulumi_process import Pulumi, engine_environment, remove_dead_locks
+from deployer.project import state_file, write_project
+from deployer.pulumi_process import Pulumi, engine_environment
 from deployer.report import Report
 from deployer.workspace import Workspace
 
 PLACE = "stampchat:place"
-_PENDING_REFRESH = ("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
 
 
 def is_embedded(settings: Mapping[str, Any]) -> bool:
@@ -71,28 +70,7 @@ def open_stack(workspace: Workspace, stack: str, settings: Mapping[str, Any], re
 def stack_environment(workspace: Workspace, pulumi: Path, plugins: Plugins) -> dict[str, str]:
     """Name the variables under which an engine finds its plugins and this checkout's state."""
     paths = [pulumi.parent, *plugins.path_entries]
-    return engine_environment(workspace, paths, stand_in=plugins.source == "stand-in")
-
-
-def mend(pulumi: Pulumi, report: Report) -> list[str]:
-    """Repair what a run that was killed has left: locks without an owner, creations without an end.
-
-    Returns:
-        What was mended, a sentence each.
-
-    Raises:
-        DeployError: another update of the stack is under way.
-    """
-    mended = []
-    if remove_dead_locks(pulumi.workspace, pulumi.stack):
-        mended.append("removed the lock of a run that was killed")
-    pulumi.init_stack()
-    pending = load_checkpoint(pulumi.workspace, pulumi.stack).get("pending_operations") or []
-    if pending:
-        report.note(f"asking the cluster about {len(pending)} unfinished operations")
-        pulumi.read(*_PENDING_REFRESH)
-        mended.append(f"cleared up {len(pending)} operations that an earlier run did not finish")
-    return mended
+    return engine_environment(workspace, paths, stand_in=plugins.source == "stand-in") | dict(plugins.environment)
 
 
 def forget_lost_cluster(workspace: Workspace, stack: str) -> bool:

@@ -12,13 +12,14 @@ from deployer.checks import check_machine, load_settings
 from deployer.engine import ensure_engine
 from deployer.errors import UsageError
 from deployer.events import Outcome, Reader
+from deployer.mend import mend
 from deployer.plugins import ensure_plugins
 from deployer.preview import ShowOn, failure, plan, show_plan
 from deployer.project import write_project
 from deployer.pulumi_process import Pulumi
 from deployer.ready import wait_ready
 from deployer.report import Report
-from deployer.stack import forget_lost_cluster, is_embedded, local_values, mend, stack_environment
+from deployer.stack import forget_lost_cluster, is_embedded, local_values, stack_environment
 from deployer.steps import Background, Display, Step, Timing, run_steps
 from deployer.workspace import Workspace
 
@@ -162,7 +163,7 @@ class _Run:
         local = local_values(self.workspace, self.settings)
         write_project(self.workspace, self.options.stack, self.settings, local)
         self._pulumi = Pulumi(self._engine, self.workspace, self.options.stack, self._environ)
-        for sentence in mend(self._pulumi, display):
+        for sentence in mend(self._pulumi, self.settings, display):
             display.line(sentence)
         self.outcome = plan(self._pulumi, display, refresh=self.options.refresh)
         if not self.options.preview_only:

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer.errors import DeployError
+from deployer.mend import Begun, mend, parse_begun
+from deployer.project import state_file
+from deployer.pulumi_process import Pulumi
+from deployer.report import Silent
+from deployer.workspace import Workspace
+
+
+def operation(kind: str, does: str = "creating", **metadata: str) -> dict[str, Any]:
+    inputs = {"apiVersion": "apps/v1", "kind": kind.rpartition(":")[2], "metadata": metadata}
+    return {"type": does, "resource": {"type": kind, "urn": f"urn:pulumi:dev::stampchat::{kind}::x", "inputs": inputs}}
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path) -> Pulumi:
+    """An engine that notes what it was asked."""
+    (tmp_path / "Pulumi.yaml").write_text("name: stampchat\n")
+    workspace = Workspace(root=tmp_path, home=tmp_path / "home", cache=tmp_path / "cache")
+    (workspace.state / "project").mkdir(parents=True)
+    engine = tmp_path / "pulumi"
+    engine.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\n')
+    engine.chmod(0o755)
+    return Pulumi(engine, workspace, "dev", {})
+
+
+def write_state(pulumi: Pulumi, *pending: dict[str, Any]) -> None:
+    path = state_file(pulumi.workspace, "dev")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"checkpoint": {"latest": {"pending_operations": pending}}}))
+
+
+def asked(pulumi: Pulumi) -> list[str]:
+    path = pulumi.workspace.root / "asked"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_only_objects_whose_creation_was_cut_off_may_exist_unknown() -> None:
+    pending = [
+        operation("kubernetes:apps/v1:StatefulSet", name="db", namespace="stampchat"),
+        operation("kubernetes:apps/v1:Namespace", name="stampchat"),
+        operation("random:index/randomPassword:RandomPassword"),
+        operation("kubernetes:apps/v1:Deployment", "deleting", name="old"),
+    ]
+
+    assert parse_begun(pending) == [
+        Begun("apps/v1", "StatefulSet", "stampchat", "db"),
+        Begun("apps/v1", "Namespace", "", "stampchat"),
+    ]
+
+
+def test_a_stack_in_order_is_left_alone(pulumi: Pulumi) -> None:
+    write_state(pulumi)
+
+    assert mend(pulumi, {}, Silent()) == []
+    assert asked(pulumi) == []
+
+
+def test_a_new_stack_gets_its_empty_state(pulumi: Pulumi) -> None:
+    mend(pulumi, {}, Silent())
+
+    assert asked(pulumi) == ["stack init dev --non-interactive"]
+
+
+def test_what_left_no_object_is_simply_planned_anew(pulumi: Pulumi) -> None:
+    write_state(pulumi, operation("random:index/randomPassword:RandomPassword"))
+
+    assert mend(pulumi, {}, Silent()) == ["cleared up 1 operations that an earlier run did not finish"]
+    assert asked(pulumi) == ["refresh --yes --skip-preview --clear-pending-creates --stack dev --non-interactive"]
+
+
+def test_on_a_cluster_that_is_not_ours_a_person_decides(pulumi: Pulumi) -> None:
+    write_state(pulumi, operation("kubernetes:apps/v1:Deployment", name="chat", namespace="stampchat"))
+
+    with pytest.raises(DeployError, match="was killed while it was creating") as caught:
+        mend(pulumi, {"config": {"stampchat:place": "prod"}}, Silent())
+
+    assert caught.value.said == "Deployment stampchat/chat"
+    assert asked(pulumi) == []
