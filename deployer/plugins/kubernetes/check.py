@@ -7,9 +7,10 @@ from typing import Any
 
 from deployer.plugins.kubernetes.errors import KubernetesError
 from deployer.plugins.kubernetes.kinds import Kind, kind_of, patches_only
-from deployer.plugins.kubernetes.manifest import name_of, namespace_of, with_metadata
+from deployer.plugins.kubernetes.manifest import WAIT_FOR, annotation, name_of, namespace_of, with_metadata
 from deployer.plugins.kubernetes.names import adopt_name, assign_name
 from deployer.plugins.kubernetes.normalise import dashed, normalise, underscored
+from deployer.plugins.kubernetes.readiness.custom import make_judge
 from deployer.plugins.kubernetes.secrecy import annotate
 from deployer.plugins.values import UNKNOWN, has_unknown, reveal
 
@@ -34,13 +35,15 @@ def check(
         proposed: see names.assign_name.
 
     Raises:
-        KubernetesError: the inputs make no object.
+        KubernetesError: the inputs make no object, or none that can be waited for.
     """
     plain = dashed(reveal(news))
     kind = kind_of(urn, plain)
     manifest = {"apiVersion": kind.api_version, "kind": kind.kind, **normalise(plain, kind)}
     if patches_only(urn) and not name_of(manifest) and not has_unknown(manifest):
         raise KubernetesError("A patch resource needs metadata.name: the object that it patches.")
+    if annotation(manifest, WAIT_FOR):
+        make_judge(annotation(manifest, WAIT_FOR))
     if olds:
         manifest = adopt_name(manifest, reveal(olds))
     else:

@@ -48,13 +48,10 @@ class Connections:
         sent = {**headers, **self._access.credentials.headers()}
         try:
             return self._exchange(connection, method, path, body, sent), connection
-        except (http.client.RemoteDisconnected, ConnectionError, http.client.CannotSendRequest) as error:
+        except (OSError, http.client.HTTPException) as error:
             connection.close()
-            if not reused:
+            if not reused or isinstance(error, TimeoutError):
                 raise self._unreachable(error) from error
-        except OSError as error:
-            connection.close()
-            raise self._unreachable(error) from error
         # The server closed a connection that had been idle: that says nothing about the server now.
         fresh = self._connect()
         try:

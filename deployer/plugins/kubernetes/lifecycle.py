@@ -26,7 +26,7 @@ from deployer.plugins.kubernetes.normalise import dashed, normalise
 from deployer.plugins.kubernetes.prune import prune
 from deployer.plugins.kubernetes.readiness import wait_gone, wait_ready
 from deployer.plugins.kubernetes.readiness.subject import Subject
-from deployer.plugins.kubernetes.reading import imported_inputs, previewed, refreshed_inputs
+from deployer.plugins.kubernetes.reading import imported_inputs, refreshed_inputs
 from deployer.plugins.kubernetes.secrecy import annotate
 from deployer.plugins.kubernetes.state import Checkpoint, choose_field_manager, read_checkpoint, write_checkpoint
 from deployer.plugins.rpc import PartialError
@@ -164,7 +164,9 @@ class Lifecycle:
             raise
         initial = old.initial_api_version if old else str(inputs["apiVersion"])
         note = Checkpoint(inputs, live, initial, target.manager)
-        return self._outputs(note, previewed(live, inputs) if old is None else live, given)
+        # A status that is still empty would be taken for known by a program that reads it.
+        shown = live if old else {key: value for key, value in live.items() if key != "status"}
+        return self._outputs(note, shown, given)
 
     def _outputs(self, note: Checkpoint, live: Mapping[str, Any], given: Properties) -> Properties:
         return write_checkpoint(

@@ -34,16 +34,3 @@ def imported_inputs(live: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
     annotations = dig(inputs, "metadata", "annotations", default={})
     kept = {key: value for key, value in annotations.items() if key not in _FOREIGN_ANNOTATIONS}
     return with_metadata(inputs, annotations=kept or None)
-
-
-def previewed(live: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a dry run answered, without what the real run will answer differently."""
-    shown = {key: value for key, value in live.items() if key != "status"}
-    if shown.get("kind") == "Service" and shown.get("apiVersion") == "v1":
-        spec = {
-            key: value
-            for key, value in dig(shown, "spec", default={}).items()
-            if key not in ("clusterIP", "clusterIPs") or dig(inputs, "spec", key)
-        }
-        shown["spec"] = spec
-    return with_metadata(shown, uid=None, creationTimestamp=None, resourceVersion=None, managedFields=None)

@@ -42,7 +42,8 @@ for entry in table["resources"]:
     options = dict(entry["options"])
     options["depends_on"] = [made[name] for name in options.pop("after", [])]
     if "timeout" in options:
-        options["custom_timeouts"] = pulumi.CustomTimeouts(create=options.pop("timeout"))
+        limit = options.pop("timeout")
+        options["custom_timeouts"] = pulumi.CustomTimeouts(create=limit, update=limit)
     made[entry["name"]] = Object(
         entry["type"], entry["name"], filled(entry["inputs"]), pulumi.ResourceOptions(provider=provider, **options)
     )
@@ -102,7 +103,8 @@ class Trial:
     def fail(self, *entries: Entry, **provider: Any) -> str:
         """Set the program and update; return what the engine printed when it failed, as it must."""
         self.write(*entries, **provider)
-        done = self.project.run("up", "--yes", "--skip-preview", check=False)
+        # All at once: after a first failure the engine begins nothing new.
+        done = self.project.run("up", "--yes", "--skip-preview", "--parallel", "50", check=False)
         assert done.returncode != 0, done.stdout
         return done.stdout + done.stderr
 

@@ -99,7 +99,9 @@ ROWS = [
         "service",
         "core/v1:Service",
         named("service", spec={"selector": {"a": "b"}, "ports": [{"name": "w", "port": 80}]}),
-        named("service", spec={"selector": {"a": "b"}, "ports": [{"name": "w", "port": 81}, {"name": "x", "port": 82}]}),
+        named(
+            "service", spec={"selector": {"a": "b"}, "ports": [{"name": "w", "port": 81}, {"name": "x", "port": 82}]}
+        ),
         UPDATE,
         ("spec.ports[0].port", "spec.ports[1]"),
     ),
@@ -111,7 +113,14 @@ ROWS = [
         FIRST,
         ("spec.clusterIP",),
     ),
-    Row("replicas", "apps/v1:Deployment", workload("replicas"), workload("replicas", replicas=1), UPDATE, ("spec.replicas",)),
+    Row(
+        "replicas",
+        "apps/v1:Deployment",
+        workload("replicas"),
+        workload("replicas", replicas=1),
+        UPDATE,
+        ("spec.replicas",),
+    ),
     Row(
         "selector",
         "apps/v1:Deployment",
@@ -134,7 +143,14 @@ ROWS = [
         workload("empties", template=template("empties", volumes=None)),
         *SAME,
     ),
-    Row("set", "apps/v1:StatefulSet", workload("set", serviceName="a"), workload("set", serviceName="b"), FIRST, ("spec.serviceName",)),
+    Row(
+        "set",
+        "apps/v1:StatefulSet",
+        workload("set", serviceName="a"),
+        workload("set", serviceName="b"),
+        FIRST,
+        ("spec.serviceName",),
+    ),
     Row(
         "job",
         "batch/v1:Job",
@@ -143,7 +159,14 @@ ROWS = [
         FIRST,
         ("spec.template.spec.restartPolicy",),
     ),
-    Row("role", "rbac.authorization.k8s.io/v1:Role", named("role", rules=[RULE]), named("role", rules=[{**RULE, "verbs": ["list"]}]), UPDATE, ("rules[0].verbs[0]",)),
+    Row(
+        "role",
+        "rbac.authorization.k8s.io/v1:Role",
+        named("role", rules=[RULE]),
+        named("role", rules=[{**RULE, "verbs": ["list"]}]),
+        UPDATE,
+        ("rules[0].verbs[0]",),
+    ),
     Row(
         "binding",
         "rbac.authorization.k8s.io/v1:RoleBinding",
@@ -152,7 +175,14 @@ ROWS = [
         FIRST,
         ("roleRef.name",),
     ),
-    Row("claim", "core/v1:PersistentVolumeClaim", named("claim", spec=CLAIM), named("claim", spec={**CLAIM, "storageClassName": "other"}), FIRST, ("spec.storageClassName",)),
+    Row(
+        "claim",
+        "core/v1:PersistentVolumeClaim",
+        named("claim", spec=CLAIM),
+        named("claim", spec={**CLAIM, "storageClassName": "other"}),
+        FIRST,
+        ("spec.storageClassName",),
+    ),
     Row(
         "policy",
         "networking.k8s.io/v1:NetworkPolicy",
@@ -164,8 +194,20 @@ ROWS = [
     Row(
         "scaler",
         "autoscaling/v2:HorizontalPodAutoscaler",
-        named("scaler", spec={"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "replicas"}, "maxReplicas": 2}),
-        named("scaler", spec={"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "replicas"}, "maxReplicas": 3}),
+        named(
+            "scaler",
+            spec={
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "replicas"},
+                "maxReplicas": 2,
+            },
+        ),
+        named(
+            "scaler",
+            spec={
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "replicas"},
+                "maxReplicas": 3,
+            },
+        ),
         UPDATE,
         ("spec.maxReplicas",),
     ),
@@ -177,8 +219,15 @@ ROWS = [
         UPDATE,
         ("spec.maxUnavailable",),
     ),
-    Row("account", "core/v1:ServiceAccount", {"automountServiceAccountToken": False}, {"automountServiceAccountToken": True}, UPDATE, ("automountServiceAccountToken",)),
-]  # fmt: skip
+    Row(
+        "account",
+        "core/v1:ServiceAccount",
+        {"automountServiceAccountToken": False},
+        {"automountServiceAccountToken": True},
+        UPDATE,
+        ("automountServiceAccountToken",),
+    ),
+]
 KEPT = Entry("kept", "core/v1:ConfigMap", {"data": {"same": "1"}})
 
 
