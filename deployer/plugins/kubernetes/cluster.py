@@ -43,6 +43,7 @@ def connect(settings: Settings, cancelled: threading.Event) -> Cluster:
         api.read("/version")
     except ApiError as error:
         if error.status == 401:  # noqa: PLR2004  # HTTP's own number for it
+            api.close()
             raise ClusterUnreachableError(f"{access.server} does not accept our credentials.") from error
         # Somebody who may not ask for the version may well be allowed the rest.
     return Cluster(settings, api, Discovery(api), access.namespace, cancelled)

@@ -97,10 +97,12 @@ def _walk(path: Path, old: Any, new: Any, old_input: Any) -> Iterator[tuple[Path
 
 
 def _same(old: Any, new: Any) -> bool:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return old.keys() == new.keys() and all(_same(value, new[key]) for key, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_same, old, new))
     # In Python True equals 1; in a manifest it does not.
-    if isinstance(old, bool) != isinstance(new, bool):
-        return False
-    return old is not _MISSING and bool(old == new)
+    return isinstance(old, bool) == isinstance(new, bool) and bool(old == new)
 
 
 def _at(items: list[Any], index: int) -> Any:
