@@ -40,6 +40,7 @@ app = typer.Typer(
     ),
 )
 
+_ANYWHERE = ("--debug", "--quiet", "-q")
 DEPLOY = "Deploy"
 LOOK = "Look"
 PARTS = "Parts and upkeep"
@@ -83,12 +84,19 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        app(prog_name="./stampchat")
+        app(hoist(sys.argv[1:]), prog_name="./stampchat")
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 1
     except Exception as error:  # noqa: BLE001  # the one edge: whatever comes becomes a paragraph
         return _report(error)
     return 0
+
+
+def hoist(words: list[str]) -> list[str]:
+    """Move the global options in front of the verb, as people write them anywhere; all of `test`'s go to pytest."""
+    if next((word for word in words if not word.startswith("-")), None) == "test":
+        return words
+    return [word for word in words if word in _ANYWHERE] + [word for word in words if word not in _ANYWHERE]
 
 
 def _report(error: Exception) -> int:

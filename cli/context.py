@@ -56,8 +56,8 @@ def write_json(value: Any) -> None:
 
 
 def write(*lines: str) -> None:
-    """Print a result for a person."""
-    sys.stdout.write("\n".join(lines) + "\n")
+    """Print a result for a person, a line each."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 

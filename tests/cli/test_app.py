@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.app import hoist
 from cli.display import PlainDisplay, elapsed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +46,19 @@ def test_an_unknown_stack_is_one_paragraph_and_status_2(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("stampchat: There is no stack 'staging'; this checkout has dev")
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["up", "-q", "prod"], ["-q", "up", "prod"]),
+        (["cluster", "down", "--debug"], ["--debug", "cluster", "down"]),
+        (["test", "-q", "-x"], ["test", "-q", "-x"]),
+        ([], []),
+    ],
+)
+def test_global_options_may_stand_anywhere(words: list[str], expected: list[str]) -> None:
+    assert hoist(words) == expected
 
 
 def test_an_unknown_verb_is_misuse() -> None:
