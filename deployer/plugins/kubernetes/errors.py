@@ -63,6 +63,11 @@ class ApiError(KubernetesError):
         return self.status == HTTPStatus.CONFLICT and self.reason == "AlreadyExists"
 
     @property
+    def being_deleted(self) -> bool:
+        """Whether a create met an object of that name that is about to go."""
+        return self.already_exists and "object is being deleted" in self.what
+
+    @property
     def conflict(self) -> bool:
         """Whether another manager owns a field that was to be changed."""
         return self.status == HTTPStatus.CONFLICT and self.reason == "Conflict"

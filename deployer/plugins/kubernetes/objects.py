@@ -62,15 +62,16 @@ def create(target: Target, inputs: Manifest, *, dry_run: bool) -> Manifest:
     """Create an object and return it as the server has it.
 
     Raises:
-        ApiError: the server refused; `already_exists` if there is one of that name.
+        ApiError: the server refused.
+        KubernetesError: there is one of that name.
         UnknownKindError: its kind does not exist, also not after half a minute.
     """
     for pause in (*_PAUSES, None):
         try:
             return _create_once(target, inputs, dry_run=dry_run)
         except (ApiError, UnknownKindError) as error:
-            missing = isinstance(error, UnknownKindError) or error.not_found
-            if dry_run or pause is None or not missing or target.cluster.cancelled.is_set():
+            passing = isinstance(error, UnknownKindError) or error.not_found or error.being_deleted
+            if dry_run or pause is None or not passing or target.cluster.cancelled.is_set():
                 raise
             target.tell(f"waiting for what it needs: {error.what}")
         target.cluster.cancelled.wait(pause)
@@ -139,7 +140,7 @@ def _create_once(target: Target, inputs: Manifest, *, dry_run: bool) -> Manifest
     try:
         live = target.api.create(resource, namespace, inputs, manager=CLIENT_SIDE_MANAGER, dry_run=dry_run)
     except ApiError as error:
-        if error.already_exists and not dry_run:
+        if error.already_exists and not error.being_deleted and not dry_run:
             raise _explain_existing(error, inputs) from error
         raise
     return live if dry_run or not settings.server_side_apply else _claim(target, resource, live)

@@ -7,6 +7,7 @@ from typing import Any
 from deployer.plugins.kubernetes.api import Manifest, Resource
 from deployer.plugins.kubernetes.manifest import dig, text_at
 from deployer.plugins.kubernetes.readiness.pods import diagnose_all
+from deployer.plugins.kubernetes.readiness.settling import ready_if_settled
 from deployer.plugins.kubernetes.readiness.subject import Subject, condition, observed, selector_text
 from deployer.plugins.kubernetes.readiness.verdict import READY, Trouble, Verdict
 
@@ -25,7 +26,7 @@ def judge_deployment(live: Manifest, subject: Subject) -> Verdict:
     if not observed(live):
         return Verdict(ready=False, status="waiting for the controller")
     if updated >= wanted and int(status.get("replicas") or 0) <= updated and available >= updated:
-        return READY
+        return ready_if_settled(live, lambda: _new_pods(live, subject))
     line = f"{min(available, updated)}/{wanted} pods ready"
     if updated < wanted or int(status.get("replicas") or 0) > updated:
         line += f", {updated} of the new revision"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -10,6 +11,7 @@ from deployer.plugins.kubernetes.readiness.custom import make_judge
 from deployer.plugins.kubernetes.readiness.deployment import judge_deployment
 from deployer.plugins.kubernetes.readiness.jsonpath import select
 from deployer.plugins.kubernetes.readiness.pods import diagnose
+from deployer.plugins.kubernetes.readiness.settling import ready_if_settled
 from deployer.plugins.kubernetes.readiness.stateful_set import judge_stateful_set
 from deployer.plugins.kubernetes.readiness.subject import Subject, selector_text
 from deployer.plugins.kubernetes.readiness.verdict import NEVER, Patience, Trouble
@@ -191,3 +193,23 @@ def test_wait_for_what_is_not_understood(annotation: str) -> None:
 def test_selectors_as_a_query_has_them() -> None:
     expressions = [{"key": "e", "operator": "In", "values": ["1", "2"]}, {"key": "f", "operator": "DoesNotExist"}]
     assert selector_text({"matchLabels": {"a": "b"}, "matchExpressions": expressions}) == "a=b,e in (1,2),!f"
+
+
+def running_since(seconds: float) -> dict[str, Any]:
+    started = datetime.fromtimestamp(time.time() - seconds, UTC).isoformat()
+    return pod(containerStatuses=[{"name": "c", "state": {"running": {"startedAt": started}}}])
+
+
+@pytest.mark.parametrize(
+    ("container", "age", "ready"),
+    [
+        ({"readinessProbe": {}}, 0.0, True),
+        ({}, 0.0, False),
+        ({}, 5.0, True),
+        # The node's clock is an hour ahead.
+        ({}, -3600.0, True),
+    ],
+)
+def test_ready_without_a_probe_must_last(container: dict[str, Any], age: float, ready: bool) -> None:  # noqa: FBT001
+    live = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    assert ready_if_settled(live, lambda: [running_since(age)]).ready == ready
