@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
@@ -17,6 +18,9 @@ Json = dict[str, Any]
 # Pulumi's mark on a secret value, and the key that carries it.
 SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
+# The SDK takes the thread's event loop, and a test that ran one of its own before has left none. It stays open: the
+# SDK's worker threads hang on it, and each of them leaves a loop that nobody closes.
+_LOOP = asyncio.new_event_loop()
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ def record(program: Callable[[], None], config: Mapping[str, str], *, stack: str
     `preview=False` is explicit: under a preview an assertion inside `apply` on an output that is not set passes.
     """
     monitor = Monitor(stack)
+    asyncio.set_event_loop(_LOOP)
     pulumi.runtime.set_all_config(dict(config))
     mocks.set_mocks(mocks=Provider(), project="stampchat", stack=stack, preview=False, monitor=monitor)
     _run(program)
