@@ -20,6 +20,7 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "requirements.lock").write_text("# nothing\n")
     (tmp_path / "requirements-dev.lock").write_text("# nothing, but for developers\n")
     (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "__init__.py").touch()
     (tmp_path / "cli" / "__main__.py").write_text(SAYS)
     return tmp_path
 
