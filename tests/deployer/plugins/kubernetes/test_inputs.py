@@ -34,6 +34,8 @@ def test_a_name_is_made_once_and_kept() -> None:
     again = checked({"metadata": {"labels": {"a": "b"}}}, first, seed=b"other")
     assert again["metadata"]["name"] == first["metadata"]["name"]
     assert "annotations" not in checked({"metadata": {"name": "own"}}, first)["metadata"]
+    # A name that the program gave and took back is not kept: the engine asks for a new one when it replaces.
+    assert "name" not in checked({}, {"metadata": {"name": "own"}})["metadata"]
 
 
 @pytest.mark.parametrize("metadata", [UNKNOWN, {"name": UNKNOWN}, {"name": UNKNOWN, "namespace": UNKNOWN}])

@@ -174,6 +174,7 @@ def test_jsonpath(path: str, expected: list[Any]) -> None:
         ("jsonpath={.status.phase}", True),
         ("jsonpath={.status.phase}=Up", True),
         ("jsonpath={.status.phase}=Down", False),
+        ("jsonpath={.status.none}", False),
         ("condition=Ready", True),
         ("condition=X", False),
         ("condition=X=False", True),

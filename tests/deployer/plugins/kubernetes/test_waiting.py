@@ -13,7 +13,8 @@ from tests.deployer.plugins.kubernetes.programs import Entry, Trial
 
 pytestmark = pytest.mark.cluster
 
-MISSING = "stampchat.invalid/none@sha256:" + "0" * 64
+# Refused at once; a name would be looked up for half a minute.
+MISSING = "127.0.0.1:1/none@sha256:" + "0" * 64
 
 
 def shell(image: str, script: str, **container: Any) -> dict[str, Any]:
