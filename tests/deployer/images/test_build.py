@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,8 @@ def test_a_changed_source_file_is_one_new_layer_of_one_image(built: Built, tmp_p
     before = build_images(workspace, Silent())
     layers_before = open_archive(before["services"].archive, tmp_path / "before").layers
     with (workspace.root / "services" / "errors.py").open("a", encoding="utf-8") as file:
-        file.write("\nCHANGED = True\n")
+        # Never the same twice: the shared cache would still have the layer of an earlier run.
+        file.write(f"\nCHANGED = {uuid.uuid4().hex!r}\n")
     notes = Notes()
     after = build_images(workspace, notes)
     layers = open_archive(after["services"].archive, tmp_path / "after").layers
