@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer import cluster
+from deployer.cluster.instance import number_free, stored_instance
+from deployer.errors import UsageError
 from deployer.steps import Display, Step, run_steps
 from deployer.workspace import Workspace
 
@@ -32,7 +34,19 @@ def uninstall(workspace: Workspace, display: Display, *, keep_cache: bool) -> li
         workspace: the checkout.
         display: where progress goes.
         keep_cache: leave downloads and builds, which other checkouts use too.
+
+    Raises:
+        UsageError: another checkout's cluster runs from the cache.
     """
+    if not keep_cache and (others := other_clusters(workspace)):
+        count = (
+            "Another checkout's cluster runs" if len(others) == 1 else f"{len(others)} other checkouts' clusters run"
+        )
+        raise UsageError(
+            f"{count} from {workspace.cache}, which would be taken away under it.",
+            said="\n".join(f"the cluster at 10.231.{number}.2" for number in others),
+            advice="Nothing was removed. Stop it with `./stampchat cluster down` there first, or give --keep-cache.",
+        )
     removed: list[Removal] = []
 
     def stop(report: Display) -> str:
@@ -49,6 +63,12 @@ def uninstall(workspace: Workspace, display: Display, *, keep_cache: bool) -> li
 
     run_steps([Step("cluster", "stop the cluster", stop), Step("files", "remove what was made", remove)], display)
     return removed
+
+
+def other_clusters(workspace: Workspace) -> list[int]:
+    """List the network numbers of clusters that run on this machine and are not this checkout's."""
+    own = stored_instance(workspace)
+    return [number for number in range(1, 255) if (own is None or number != own.number) and not number_free(number)]
 
 
 def folder_size(folder: Path) -> int:

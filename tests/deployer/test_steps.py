@@ -7,28 +7,7 @@ import pytest
 from deployer.errors import DeployError, StoppedError
 from deployer.report import Report, Silent
 from deployer.steps import Background, Display, Step, run_steps
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def begin(self, step: str, purpose: str) -> None:
-        self.lines.append(f"begin {step}: {purpose}")
-
-    def note(self, text: str) -> None:
-        self.lines.append(f"note {text}")
-
-    def line(self, text: str) -> None:
-        self.lines.append(f"line {text}")
-
-    def end(self, outcome: str, seconds: float) -> None:
-        del seconds
-        self.lines.append(f"end {outcome}")
-
-    def fail(self, seconds: float) -> None:
-        del seconds
-        self.lines.append("fail")
+from tests.deployer.recorder import Recorder
 
 
 def test_steps_run_in_order_and_are_timed() -> None:

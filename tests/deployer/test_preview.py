@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from deployer.events import Change, Outcome, parse_urn
+from deployer.preview import ShowOn, failure, show_plan
+from tests.deployer.recorder import Recorder
+
+AUTH = parse_urn("urn:pulumi:dev::stampchat::kubernetes:apps/v1:Deployment::stamp-chat-auth")
+STACK = parse_urn("urn:pulumi:dev::stampchat::pulumi:pulumi:Stack::stampchat-dev")
+
+
+def test_a_failure_names_the_resource_and_its_own_reason() -> None:
+    outcome = Outcome(errors=[(AUTH, "image missing"), (STACK, "update failed")])
+
+    error = failure("The update failed", outcome, "", "Mend it.")
+
+    assert error.what == "The update failed at Deployment stamp-chat-auth."
+    assert error.said == "Deployment stamp-chat-auth: image missing"
+    assert error.advice == "Mend it."
+
+
+def test_a_failure_without_an_event_tells_what_the_engine_printed() -> None:
+    assert failure("It failed", Outcome(), "error: no stack", "").said == "error: no stack"
+    assert "killed" in failure("It failed", Outcome(), "", "").said
+
+
+def test_a_violated_policy_is_told() -> None:
+    assert (
+        failure("The preview failed", Outcome(policies=["limits: none set"]), "", "").said == "policy limits: none set"
+    )
+
+
+def test_a_plan_is_a_line_each_with_its_warnings() -> None:
+    display = Recorder()
+
+    show_plan(Outcome(changes=[Change("create", AUTH)], warnings=["old"]), display)
+
+    assert display.lines == ["line create Deployment stamp-chat-auth", "line warning: old"]
+
+
+def test_progress_names_what_is_still_under_way() -> None:
+    display = Recorder()
+    show = ShowOn(display, "starting")
+    other = Change("update", parse_urn("a::b::kubernetes:core/v1:Service::auth"))
+
+    show.doing(Change("create", AUTH), running=2)
+    show.done(Change("create", AUTH), still=[other])
+    show.said(AUTH, "0/1 ready\nmore", lasting=False)
+
+    assert display.lines == [
+        "note starting",
+        "note creating Deployment stamp-chat-auth and 1 more",
+        "line created Deployment stamp-chat-auth",
+        "note updating Service auth",
+        "note Deployment stamp-chat-auth: 0/1 ready",
+    ]

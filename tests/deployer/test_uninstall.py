@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployer import cluster, uninstall
+from deployer.cluster.instance import claim_number
+from deployer.errors import UsageError
+from deployer.uninstall import folder_size, other_clusters, plan_removal
+from deployer.workspace import Workspace
+from tests.deployer.recorder import Recorder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    found = Workspace(root=tmp_path, home=tmp_path / "home", cache=tmp_path / "cache")
+    for folder in (found.home, found.cache):
+        folder.mkdir()
+        (folder / "file").write_text("12345")
+    return found
+
+
+def test_only_what_our_commands_made_goes(workspace: Workspace) -> None:
+    assert plan_removal(workspace, keep_cache=False) == [workspace.home, workspace.cache]
+    assert plan_removal(workspace, keep_cache=True) == [workspace.home]
+    assert folder_size(workspace.home) == 5
+
+
+def test_the_cluster_goes_before_its_files(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(cluster, "down", lambda found, **_: seen.append(found.home.exists()))
+
+    removed = uninstall.uninstall(workspace, Recorder(), keep_cache=True)
+
+    assert seen == [True]
+    assert [removal.path for removal in removed] == [workspace.home]
+    assert not workspace.home.exists()
+    assert workspace.cache.exists()
+
+
+def test_a_cache_that_another_cluster_runs_from_stays(workspace: Workspace) -> None:
+    number = next(number for number in range(254, 0, -1) if number not in other_clusters(workspace))
+
+    with claim_number(number), pytest.raises(UsageError, match=r"from .*cache") as caught:
+        uninstall.uninstall(workspace, Recorder(), keep_cache=False)
+
+    assert f"10.231.{number}.2" in caught.value.said
+    assert workspace.cache.exists()
