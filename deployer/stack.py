@@ -16,7 +16,7 @@ from deployer.engine import ensure_engine
 from deployer.plugins import ensure_plugins
 from deployer.plugins.install import Plugins
 from deployer.project import state_file, write_project
-from deployer.pulumi_process import Pulumi, engine_environment
+from deployer.pulumi_process import Pulumi, engine_environment, silence_log
 from deployer.report import Report
 from deployer.workspace import Workspace
 
@@ -69,6 +69,7 @@ def open_stack(workspace: Workspace, stack: str, settings: Mapping[str, Any], re
 
 def stack_environment(workspace: Workspace, pulumi: Path, plugins: Plugins) -> dict[str, str]:
     """Name the variables under which an engine finds its plugins and this checkout's state."""
+    silence_log(workspace)
     paths = [pulumi.parent, *plugins.path_entries]
     return engine_environment(workspace, paths, stand_in=plugins.source == "stand-in") | dict(plugins.environment)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deployer.errors import DeployError, ProcessError, StoppedError
-from deployer.pulumi_process import Pulumi, engine_environment, remove_dead_locks
+from deployer.pulumi_process import Pulumi, engine_environment, remove_dead_locks, silence_log
 from deployer.workspace import Workspace
 
 
@@ -96,6 +96,15 @@ def test_what_the_engine_needs_comes_first_on_the_path(workspace: Workspace) -> 
 
     assert environ["PATH"].startswith("/a:/b:")
     assert environ["PULUMI_BACKEND_URL"] == f"file://{workspace.state}/backend"
+
+
+def test_the_engine_finds_no_folder_to_log_into(workspace: Workspace) -> None:
+    (workspace.pulumi_home / "logs").mkdir(parents=True)
+
+    silence_log(workspace)
+    silence_log(workspace)
+
+    assert (workspace.pulumi_home / "logs").is_file()
 
 
 def lock(workspace: Workspace, **content: object) -> Path:
