@@ -77,5 +77,5 @@ def test_without_root_nothing_begins(workspace: Workspace, monkeypatch: pytest.M
 def test_a_full_disk_is_told_with_what_is_missing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
 
-    with pytest.raises(DeployError, match=r"has 0\.0 GiB free; the builds need 6 GiB"):
+    with pytest.raises(DeployError, match=r"has 0\.0 GiB free; the builds need 9 GiB"):
         check_disk(workspace.cache / "not" / "there" / "yet", checks.COLD_DISK, "the builds")
