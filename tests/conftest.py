@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class EmbeddedCluster:
     workspace: Workspace
     instance: Instance
     info: ClusterInfo
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C through: a shell's background job ignores SIGINT, and so would every process that a test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
