@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import signal
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from deployer import cluster
 from deployer.cluster import ClusterInfo, Instance
 from deployer.report import Silent
 from deployer.workspace import ROOT, Workspace, load_workspace
+from tests.ports import free_port
 
 # With an empty cache the first of these tests builds Kubernetes.
 _CLUSTER_TIMEOUT = 1800
@@ -74,12 +74,5 @@ def temporary_workspace(home: Path) -> Workspace:
 
 def start(workspace: Workspace) -> EmbeddedCluster:
     """Bring a workspace's cluster up on a port that leaves 8080 to the developer's own."""
-    instance = cluster.load_instance(workspace, port=None if workspace.instance.exists() else _free_port())
+    instance = cluster.load_instance(workspace, port=None if workspace.instance.exists() else free_port())
     return EmbeddedCluster(workspace, instance, cluster.up(workspace, instance, Silent()))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

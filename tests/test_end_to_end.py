@@ -12,7 +12,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ import pytest
 from deployer.ready import fetch_status
 from deployer.rest import Rest
 from deployer.workspace import ROOT
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2700)]
 
@@ -165,7 +165,7 @@ def stop_in_the_middle(copy: Copy) -> None:
 def test_from_a_clone_to_chatting_and_back_to_nothing(tmp_path: Path) -> None:
     before = own_deployment()
     with in_a_copy(tmp_path / "clone") as copy:
-        first = copy.json("up", "--port", str(_free_port()))
+        first = copy.json("up", "--port", str(free_port()))
         url = first["url"]
         assert first["changes"]["create"] > 30
         assert copy.git("status", "--porcelain") == ""
@@ -223,9 +223,3 @@ def _log_in(url: str, name: str) -> int:
     """Log in and return the user's number, which stays the same as long as the database does."""
     answer = asyncio.run(Rest(url).post("/auth/login", {"authProvider": "dev", "token": name}))
     return int(answer.expect(200)["id"])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

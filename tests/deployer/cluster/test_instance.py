@@ -15,6 +15,7 @@ from deployer.cluster.instance import claim_number, load_instance
 from deployer.cluster.ports import Holder
 from deployer.errors import DeployError, UsageError
 from deployer.workspace import Workspace
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="NOT TESTED: reads Linux's list of sockets")
 
@@ -32,14 +33,9 @@ def _listening(port: int = 0) -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def _free_port() -> int:
-    with _listening() as port:
-        return port
-
-
 def test_the_same_checkout_gets_the_same_instance(workspace: Workspace) -> None:
     """What was chosen once is kept."""
-    port = _free_port()
+    port = free_port()
 
     assert load_instance(workspace, port=port) == load_instance(workspace) == load_instance(workspace, port=port)
 
@@ -48,7 +44,7 @@ def test_two_checkouts_have_different_names(tmp_path: Path, workspace: Workspace
     """The name comes from where the home lies."""
     other = Workspace(root=tmp_path, home=tmp_path / "other", cache=tmp_path / "cache")
 
-    names = {load_instance(each, port=_free_port()).name for each in (workspace, other)}
+    names = {load_instance(each, port=free_port()).name for each in (workspace, other)}
 
     assert len(names) == 2
     assert all(len(name) == len("stampchat-0a1b2c") for name in names)
@@ -56,7 +52,7 @@ def test_two_checkouts_have_different_names(tmp_path: Path, workspace: Workspace
 
 def test_a_number_in_use_is_passed_over(workspace: Workspace) -> None:
     """A cluster that another checkout started meanwhile keeps its network; ours takes the next."""
-    port = _free_port()
+    port = free_port()
     first = load_instance(workspace, port=port).number
 
     with claim_number(first):
@@ -126,6 +122,6 @@ def test_a_broken_or_foreign_note_is_replaced(workspace: Workspace, text: str) -
     """A half-written file, or one copied from another checkout, is no reason to stop."""
     workspace.home.mkdir()
     workspace.instance.write_text(text)
-    port = _free_port()
+    port = free_port()
 
     assert load_instance(workspace, port=port).port == port

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import asyncpg
 import pytest
 
 from tests.deployer.images.test_contents import OpenImage
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make the namespaces that a Pod has")
 
@@ -47,7 +47,7 @@ class Pod:
         self.root, self._environment = image
         self.work = work
         self.log = work / "log"
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         for folder in ("data", "tmp"):
             (work / folder).mkdir()
@@ -195,9 +195,3 @@ async def test_the_image_s_stop_signal_does_not_wait_for_clients(pod: Pod, opene
     pod.end(signal.Signals[opened("postgres").config["config"]["StopSignal"]])
     assert "database system is shut down" in pod.said()
     connection.terminate()
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

@@ -17,6 +17,7 @@ from services.migrations import migrate
 from services.settings import DatabaseSettings, Secret
 from services.tokens import Signer
 from tests.services.conftest import SERVER, Running, RunService
+from tests.services.stand_in import serving
 
 MIGRATIONS = Path("services/auth/migrations").resolve()
 
@@ -52,12 +53,9 @@ async def chat() -> AsyncIterator[ChatDouble]:
     app = web.Application()
     app.router.add_post("/internal/users", double.make_user)
     app.router.add_get("/test", double.test)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    double.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield double
-    await runner.cleanup()
+    async with serving(app) as url:
+        double.url = url
+        yield double
 
 
 @pytest.fixture

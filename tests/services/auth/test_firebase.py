@@ -20,6 +20,7 @@ from services.auth.settings import AuthSettings
 from services.migrations import migrate
 from tests.services.auth.conftest import MIGRATIONS, ChatDouble
 from tests.services.conftest import RunService
+from tests.services.stand_in import serving
 
 PROJECT = "stampchat-test"
 ONE_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -86,12 +87,9 @@ async def issuer() -> AsyncIterator[Issuer]:
     served = Issuer()
     app = web.Application()
     app.router.add_get("/keys", served.serve)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    served.url = f"http://127.0.0.1:{runner.addresses[0][1]}/keys"
-    yield served
-    await runner.cleanup()
+    async with serving(app) as url:
+        served.url = f"{url}/keys"
+        yield served
 
 
 @pytest.fixture

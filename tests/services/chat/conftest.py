@@ -23,6 +23,7 @@ from services.settings import DatabaseSettings, Secret
 from services.tokens import Signer, Verifier
 from tests.services.chat.phoenix import Phoenix
 from tests.services.conftest import SERVER, RunService
+from tests.services.stand_in import serving
 
 
 @dataclass
@@ -129,12 +130,9 @@ async def notifications() -> AsyncIterator[Notifications]:
 
     app = web.Application()
     app.router.add_post("/internal/notify", notify)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    stand_in.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield stand_in
-    await runner.cleanup()
+    async with serving(app) as url:
+        stand_in.url = url
+        yield stand_in
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from services.notifications.settings import NotificationsSettings
 from services.settings import DatabaseSettings, Secret
 from services.tokens import Signer
 from tests.services.conftest import SERVER, Running, RunService
+from tests.services.stand_in import serving
 
 MIGRATIONS = Path("services/notifications/migrations").resolve()
 ACCOUNT_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -67,12 +68,9 @@ async def fcm() -> AsyncIterator[FcmDouble]:
     app = web.Application()
     app.router.add_post("/token", double.token)
     app.router.add_post("/v1/projects/stampchat-test/messages:send", double.send)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    double.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield double
-    await runner.cleanup()
+    async with serving(app) as url:
+        double.url = url
+        yield double
 
 
 @pytest.fixture
