@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from deployer.workspace import Workspace
 _FIRST_PORT = 8080
 # How many ports after the wanted one are tried before another cluster of ours makes us give up.
 _PORTS = 100
+# Seconds; the kernel ends the processes of a killed box one after the other.
+_LETTING_GO = 2
 _NUMBERS = 254
 
 
@@ -36,6 +39,8 @@ def load_instance(workspace: Workspace, *, port: int | None = None) -> Instance:
     known = stored_instance(workspace)
     if known is not None and not number_free(known.number) and _ours(known, workspace):
         return known if port in (None, known.port) else _note(workspace, replace(known, port=_checked(port)))
+    if known is not None:
+        _await_number(known.number)
     first = known.number if known else int(name[-6:], 16) % _NUMBERS + 1
     chosen = Instance(name=name, number=_free_number(first), port=_port(port, known))
     return chosen if chosen == known else _note(workspace, chosen)
@@ -90,6 +95,13 @@ def _ours(known: Instance, workspace: Workspace) -> bool:
     """Return whether the box that holds our number is ours, by the port that it holds for us or its spec's path."""
     holders = [holder for holder in find_holders(known.port) if holder.is_box]
     return any(str(workspace.cluster) in argument for holder in holders for argument in holder.command)
+
+
+def _await_number(number: int) -> None:
+    """Give a box that was killed a moment ago the time to let go of its number."""
+    deadline = time.monotonic() + _LETTING_GO
+    while not number_free(number) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _free_number(first: int) -> int:
