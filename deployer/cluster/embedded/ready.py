@@ -60,6 +60,15 @@ def await_addons(layout: Layout, api: Api, programs: Programs) -> None:
     _await(layout, "its DNS", lambda: dns_answers(find_init(layout.name) or 0))
 
 
+def await_daemons(layout: Layout) -> None:
+    """Wait until every program of the box runs, those too that nothing else here asks: the forwarder, for one.
+
+    Raises:
+        DeployError: they do not in time, or a component of the cluster keeps failing.
+    """
+    _await(layout, "one of its programs", lambda: _all_run(find_init(layout.name)))
+
+
 def all_ready(layout: Layout, api: Api, programs: Programs) -> bool:
     """Return whether everything works, asked once.
 
@@ -69,7 +78,7 @@ def all_ready(layout: Layout, api: Api, programs: Programs) -> bool:
         programs: what it should serve.
     """
     init = find_init(layout.name)
-    if init is None or not all(state["pid"] for state in box_status(init)):
+    if init is None or not _all_run(init):
         return False
     try:
         return (
@@ -99,6 +108,11 @@ def node_ready(layout: Layout, api: Api) -> bool:
         return False
     ready = next(condition for condition in node["status"]["conditions"] if condition["type"] == "Ready")
     return dt.datetime.fromisoformat(ready["lastHeartbeatTime"]).timestamp() >= float(since)
+
+
+def _all_run(init: int | None) -> bool:
+    states = box_status(init or 0)
+    return bool(states) and all(state["pid"] for state in states)
 
 
 def _connects(init: int | None) -> bool:

@@ -16,7 +16,14 @@ from deployer.cluster.embedded.layout import BOX_STATUS, DEBIAN, PROGRAMS, STATE
 from deployer.cluster.embedded.limits import read_limits
 from deployer.cluster.embedded.pki import issue_certificates
 from deployer.cluster.embedded.programs import Programs, ensure_programs
-from deployer.cluster.embedded.ready import all_ready, await_addons, await_api, await_containerd, await_node
+from deployer.cluster.embedded.ready import (
+    all_ready,
+    await_addons,
+    await_api,
+    await_containerd,
+    await_daemons,
+    await_node,
+)
 from deployer.cluster.model import ClusterInfo, Instance
 from deployer.fetch.atomic import exclusive
 from deployer.report import Report
@@ -117,3 +124,4 @@ def _complete(layout: Layout, programs: Programs, api: Api, report: Report) -> N
     await_node(layout, api)
     report.note("waiting for DNS")
     await_addons(layout, api, programs)
+    await_daemons(layout)
