@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
+from infra.database_url import DatabaseAddress, database_url_problems, parse_database_url
 from infra.errors import ConfigError
+from infra.service_account import service_account_problems, service_account_project
 from infra.values import NAMESPACE, SecretText, Values
 
 __all__ = [
     "AcmeConfig",
     "ClusterConfig",
     "ConfigError",
+    "DatabaseAddress",
     "GatewayConfig",
     "HostedConfig",
     "SecretText",
     "StackConfig",
+    "database_url_problems",
+    "parse_database_url",
+    "service_account_problems",
+    "service_account_project",
     "validate_stack",
 ]
 
@@ -44,7 +50,6 @@ DATABASE_URL_KEYS = {
 }
 # RFC 2606 and 6761: nobody can own these, so a template's domain left in place is found before Let's Encrypt finds it.
 RESERVED_DOMAINS = ("example.com", "example.org", "example.net", "example", "test", "invalid", "localhost")
-TLS_MODES = ("require", "verify-ca", "verify-full")
 
 
 @dataclass(frozen=True)
@@ -260,21 +265,8 @@ def _read_database_url(reader: Values, key: str) -> SecretText:
     secret = reader.secret(key)
     if secret.sealed:
         return secret
-    # The address holds a password, so no problem quotes it.
-    try:
-        parts = urlsplit(secret.reveal())
-        port = parts.port
-    except ValueError:
-        reader.problem(key, "is not a postgresql:// address")
-        return secret
-    if parts.scheme not in ("postgres", "postgresql") or not parts.hostname or port == 0:
-        reader.problem(key, "is not a postgresql:// address")
-    if not parts.path.strip("/"):
-        reader.problem(key, "names no database after its host")
-    if not parts.username or not parts.password:
-        reader.problem(key, "names no user and password")
-    if parse_qs(parts.query).get("sslmode", [""])[0] not in TLS_MODES:
-        reader.problem(key, f"does not ask for TLS; end it with ?sslmode= and one of {', '.join(TLS_MODES)}")
+    for problem in database_url_problems(secret.reveal()):
+        reader.problem(key, problem)
     return secret
 
 
@@ -282,12 +274,5 @@ def _check_firebase(reader: Values, config: StackConfig) -> None:
     secret = config.firebase_service_account
     if secret is None or secret.sealed:
         return
-    key = "firebaseServiceAccount"
-    try:
-        account = json.loads(secret.reveal())
-    except ValueError:
-        account = None
-    if not isinstance(account, dict) or account.get("type") != "service_account":
-        reader.problem(key, "is not a Firebase service account's JSON file")
-    elif config.firebase_project_id and account.get("project_id") != config.firebase_project_id:
-        reader.problem(key, "belongs to another project than firebaseProjectId says")
+    for problem in service_account_problems(secret.reveal(), config.firebase_project_id):
+        reader.problem("firebaseServiceAccount", problem)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from infra.config import ConfigError, validate_stack
-from tests.infra.configs import DEV, PASSWORDS, PROD
+from tests.infra.configs import DEV, PASSWORDS, PROD, make_service_account
 
 ROOT = Path(__file__).resolve().parents[2]
 SEALED = {"secure": "v1:abcdefgh:ijklmnop"}
@@ -150,12 +150,12 @@ def test_what_dev_refuses(changed: dict[str, Any], said: str) -> None:
         ({"stampchat:acme": {"email": "a@b.c", "server": "http://x"}}, "stampchat:acme.server is 'http://x', not one"),
         ({"stampchat:firebaseServiceAccount": "{}"}, "stampchat:firebaseServiceAccount is not text."),
         (
-            {"stampchat:firebaseServiceAccount": {"type": "service_account", "project_id": "other"}},
-            "stampchat:firebaseServiceAccount belongs to another project than firebaseProjectId says.",
+            {"stampchat:firebaseServiceAccount": make_service_account(project_id="other-project")},
+            "stampchat:firebaseServiceAccount belongs to the project 'other-project', not to 'stampchat-test'.",
         ),
         (
             {"stampchat:firebaseServiceAccount": {"type": "authorized_user"}},
-            "stampchat:firebaseServiceAccount is not a Firebase service account's JSON file.",
+            "stampchat:firebaseServiceAccount has the type 'authorized_user', not a service account's",
         ),
     ],
 )
@@ -167,8 +167,8 @@ def test_what_prod_refuses(changed: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("mysql://u:hush@h/d?sslmode=require", "is not a postgresql:// address"),
-        ("postgresql://u:hush@h:port/d?sslmode=require", "is not a postgresql:// address"),
+        ("mysql://u:hush@h/d?sslmode=require", "is not an address of the form"),
+        ("postgresql://u:hush@h:port/d?sslmode=require", "is not an address of the form"),
         ("postgresql://u:hush@h?sslmode=require", "names no database"),
         ("postgresql://h/d?sslmode=require", "names no user and password"),
         ("postgresql://u:hush@h/d", "does not ask for TLS"),

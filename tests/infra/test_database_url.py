@@ -1,0 +1,48 @@
+"""What the address of a hosted database must be."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from infra.database_url import database_url_problems, parse_database_url
+
+GOOD = "postgresql://app:hush%40%2F@db.cloud:6432/stamp_chat?sslmode=verify-full"
+
+
+def test_a_good_address_is_read_without_its_password() -> None:
+    """The port has a default."""
+    address = parse_database_url(GOOD)
+
+    assert (address.host, address.port, address.database, address.user) == ("db.cloud", 6432, "stamp_chat", "app")
+    assert parse_database_url(GOOD.replace(":6432", "")).port == 5432
+    assert "hush" not in str(address) + repr(address)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not an address of the form"),
+        ("postgresql://app:hu sh@h/d?sslmode=require", "holds a space"),
+        ("postgresql://app:hush@h/d?sslmode=require\n", "holds a space or a line break"),
+        ("ecto://app:hush@h/d?sslmode=require", "begins with ecto://"),
+        ("postgresql://app:hush@/d?sslmode=require", "is not an address of the form"),
+        ("postgresql://app:hush@h:x/d?sslmode=require", "is not an address of the form"),
+        ("postgresql://app:hush@h:0/d?sslmode=require", "names the port 0"),
+        ("postgresql://app:hush@h/?sslmode=require", "names no database"),
+        ("postgresql://app:hush@h/a/b?sslmode=require", "names a database with a slash"),
+        ("postgresql://app@h/d?sslmode=require", "names no user and password"),
+        ("postgresql://app:hush@h/d", "does not ask for TLS"),
+        ("postgresql://app:hush@h/d?sslmode=require&sslmode=disable", "does not ask for TLS"),
+        ("postgresql://app:hush@h/d?sslmode=require#x", "ends in a #fragment"),
+    ],
+)
+def test_a_bad_address_is_told_without_quoting_it(text: str, said: str) -> None:
+    """Each in its words."""
+    found = database_url_problems(text)
+
+    assert [problem for problem in found if problem.startswith(said)]
+    assert "hush" not in str(found)
+    with pytest.raises(ValueError, match=re.escape(found[0])):
+        parse_database_url(text)
