@@ -1,0 +1,81 @@
+"""Bound how often each of many callers may do something, in a memory that is bounded too."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+# A home or a phone gets at least a /64 of IPv6 and may pick any address in it (RFC 6177).
+_IPV6_PREFIX = 64
+# What is no address is a key all the same, but not one of any length.
+_MOST_KEY = 64
+
+
+class Buckets:
+    """Give every key a token bucket of its own.
+
+    A bucket is remembered as the moment at which it will be full again: one number a key. A bucket that is full says
+    nothing, so it is forgotten; where too many are not, the one that was asked longest ago is.
+
+    Args:
+        rate: tokens a second.
+        burst: tokens that a key has at first, and at most.
+        most: keys remembered at once.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self, rate: float, burst: float, *, most: int = 100_000, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if rate <= 0 or burst < 1:
+            raise ValueError(f"a bucket needs a rate over 0 and a burst of 1 at least, not {rate} and {burst}")
+        self._interval = 1.0 / rate
+        self._span = (burst - 1) / rate
+        self._most = most
+        self._clock = clock
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    def take(self, key: str) -> float:
+        """Take a token of a key's bucket.
+
+        Returns:
+            0.0 when there was one, else the seconds until there will be; nothing is then taken.
+        """
+        now = self._clock()
+        full_at = max(self._full_at.get(key, now), now)
+        wait = full_at - now - self._span
+        if wait > 0:
+            self._full_at.move_to_end(key)
+            return wait
+        self._full_at[key] = full_at + self._interval
+        self._full_at.move_to_end(key)
+        self._forget(now)
+        return 0.0
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def _forget(self, now: float) -> None:
+        """Forget up to two that say nothing, so that a flood's memory comes back, and one more when there are too many."""
+        for _ in range(2):
+            oldest = next(iter(self._full_at))
+            if self._full_at[oldest] > now:
+                break
+            del self._full_at[oldest]
+        while len(self._full_at) > self._most:
+            self._full_at.popitem(last=False)
+
+
+def address_key(address: str) -> str:
+    """Return what stands for a client's address: itself, or the /64 network of an IPv6 address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:_MOST_KEY]
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed), _IPV6_PREFIX), strict=False))
