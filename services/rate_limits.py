@@ -44,28 +44,23 @@ class Buckets:
             0.0 when there was one, else the seconds until there will be; nothing is then taken.
         """
         now = self._clock()
-        full_at = max(self._full_at.get(key, now), now)
-        wait = full_at - now - self._span
-        if wait > 0:
-            self._full_at.move_to_end(key)
-            return wait
-        self._full_at[key] = full_at + self._interval
-        self._full_at.move_to_end(key)
+        full_at = max(self._full_at.pop(key, now), now)
+        wait = max(0.0, full_at - now - self._span)
+        # Taken out and put back, it stands last: whoever was asked longest ago stands first.
+        self._full_at[key] = full_at if wait else full_at + self._interval
         self._forget(now)
-        return 0.0
+        return wait
 
     def __len__(self) -> int:
         return len(self._full_at)
 
     def _forget(self, now: float) -> None:
-        """Forget up to two that say nothing, so that a flood's memory comes back, and one more when there are too many."""
+        """Look at the two oldest, of which one at most is new: what a flood took comes back a little at each call."""
         for _ in range(2):
             oldest = next(iter(self._full_at))
-            if self._full_at[oldest] > now:
+            if len(self._full_at) <= self._most and self._full_at[oldest] > now:
                 break
             del self._full_at[oldest]
-        while len(self._full_at) > self._most:
-            self._full_at.popitem(last=False)
 
 
 def address_key(address: str) -> str:
