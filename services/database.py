@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -15,22 +17,32 @@ from services.settings import DatabaseSettings
 CONNECT_SECONDS = 5.0
 ACQUIRE_SECONDS = 5.0
 COMMAND_SECONDS = 15.0
+# Room on a disk is made by people.
+FULL_SECONDS = 30
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+logger = logging.getLogger(__name__)
 
-# What asyncpg and the network raise when the server is away, starting, stopping or full.
+# What waiting does not mend: a certificate, a password, an address.
+UNUSABLE = (
+    ssl.SSLCertVerificationError,
+    asyncpg.InvalidPasswordError,
+    asyncpg.ClientConfigurationError,
+    ValueError,
+)
+# What asyncpg and the network raise when the server is away, starting, stopping, full or too slow.
 AWAY = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresIOError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.DiskFullError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,
     # "The connection is closed": what a query meets that comes just after the cut.
     asyncpg.InterfaceError,
 )
@@ -48,16 +60,19 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend one connection; do nothing else than SQL while holding it.
+        """Lend one connection; do nothing else than SQL while holding it, and leave no state in its session.
 
         Raises:
-            DatabaseUnavailable: the server is away, or went away meanwhile.
+            DatabaseUnavailable: the server is away, or went away meanwhile, or takes no writes.
         """
         try:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 yield connection
         except AWAY as error:
-            raise DatabaseUnavailable("The database does not answer; try again soon.") from error
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                # The primary has moved: who stays connected to the former one would never find the new one.
+                await self._pool.expire_connections()
+            raise _unavailable(error) from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -70,13 +85,16 @@ class Database:
             yield connection
 
     async def ping(self) -> None:
-        """Ask the database for an answer; readiness calls this.
+        """Ask the database for an answer; readiness calls this, so the reason is for whoever operates us.
 
         Raises:
             DatabaseUnavailable: there is none.
         """
-        async with self.connection() as connection:
-            await connection.fetchval("SELECT 1")
+        try:
+            async with self.connection() as connection:
+                await connection.fetchval("SELECT 1")
+        except DatabaseUnavailable as error:
+            raise DatabaseUnavailable(explain(error.__cause__ or error)) from error
 
 
 @asynccontextmanager
@@ -88,11 +106,13 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     """
     pool = asyncpg.create_pool(
         settings.url.reveal(),
+        connect=_Connector(settings.statement_cache),
         min_size=0,
         max_size=settings.pool_size,
         timeout=CONNECT_SECONDS,
         command_timeout=COMMAND_SECONDS,
-        statement_cache_size=settings.statement_cache,
+        # Nobody leaves state in a session, so a round trip that clears it is spared; a transaction is still ended.
+        reset=_keep,
     )
     await pool
     try:
@@ -107,3 +127,67 @@ async def close_pool(pool: asyncpg.Pool[asyncpg.Record]) -> None:
         await pool.close()
     except (TimeoutError, OSError, asyncpg.PostgresError):
         pool.terminate()
+
+
+def explain(error: BaseException) -> str:
+    """Say to an operator what is wrong with the database; it quotes no password, since neither does the error."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted: {error.verify_message}"
+        case TimeoutError():
+            return "no answer in time"
+        case _:
+            return (str(error) or type(error).__name__).rstrip(".")
+
+
+def _unavailable(error: BaseException) -> DatabaseUnavailable:
+    match error:
+        case asyncpg.DiskFullError():
+            message = "The database has no room left, and nothing was stored; try again later."
+            return DatabaseUnavailable(message, code="database_full", retry_after=FULL_SECONDS)
+        case asyncpg.ReadOnlySQLTransactionError():
+            message = "The database takes no writes for now, and nothing was stored; try again soon."
+            return DatabaseUnavailable(message, code="database_read_only")
+        case _:
+            return DatabaseUnavailable("The database does not answer; try again soon.")
+
+
+async def _keep(_connection: object) -> None:
+    pass
+
+
+class _Connector:
+    """Connect, keeping prepared statements only where they stay: a pooler gives each transaction another session.
+
+    Args:
+        statement_cache: prepared statements a connection keeps.
+    """
+
+    def __init__(self, statement_cache: int) -> None:
+        self._statement_cache = statement_cache
+
+    async def __call__(self, *arguments: Any, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
+        connection = await self._connect(*arguments, **options)
+        if self._statement_cache and await _is_pooled(connection):
+            # Kept statements would be missing in the next session, or be another client's of the same name.
+            logger.warning("a pooler stands in front of the database: prepared statements are not kept")
+            self._statement_cache = 0
+            await connection.close()
+            connection = await self._connect(*arguments, **options)
+        return connection
+
+    async def _connect(self, *arguments: Any, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+            *arguments, statement_cache_size=self._statement_cache, **options
+        )
+        return connection
+
+
+async def _is_pooled(connection: asyncpg.Connection[asyncpg.Record]) -> bool:
+    """Say whether the server that answers is another than the one that greeted us.
+
+    Every pooler greets with a key of its own, since it has yet to choose a server. The statement has no name, so it is
+    gone when it has run.
+    """
+    statement = await connection.prepare("SELECT pg_backend_pid()", name="")
+    return bool(await statement.fetchval() != connection.get_server_pid())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from services.errors import SettingsError
 
@@ -15,6 +16,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_PORT = 65535
 # A credential or a seed shorter than this was typed, not generated.
 MIN_SECRET = 32
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 class Secret:
@@ -180,14 +182,16 @@ class DatabaseSettings:
     Attributes:
         url: a postgres:// address; TLS is asked for in it (sslmode=verify-full&sslrootcert=…).
         pool_size: the most connections of one replica.
-        statement_cache: prepared statements kept a connection; 0 behind a transaction pooler.
-        migrate_seconds: how long the migrate command waits for the database.
+        statement_cache: prepared statements kept a connection; none are kept behind a pooler, which we notice.
+        migrate_seconds: how long the migrate command waits for the database, and for locks in it.
+        migrate_url: the address for the migrate command, when a role of its own owns the tables; else empty.
     """
 
     url: Secret
     pool_size: int = 10
     statement_cache: int = 100
     migrate_seconds: int = 120
+    migrate_url: Secret = Secret("")  # noqa: RUF009  # it cannot be changed
 
 
 def load_server(source: Source, *, public_port: int, internal_port: int) -> ServerSettings:
@@ -206,16 +210,38 @@ def load_server(source: Source, *, public_port: int, internal_port: int) -> Serv
 
 def load_database(source: Source) -> DatabaseSettings:
     """Read how to reach the database."""
-    url = source.secret_file("DATABASE_URL_FILE")
-    # The address holds a password, so the problem does not quote it.
-    if url and not url.reveal().startswith(("postgres://", "postgresql://")):
-        source.problem("DATABASE_URL_FILE", "names a file that does not hold a postgres:// address")
+    usual = DatabaseSettings(url=_database_url(source, "DATABASE_URL_FILE"))
+    separate = bool(source.text("MIGRATE_DATABASE_URL_FILE", ""))
     return DatabaseSettings(
-        url=url,
-        pool_size=source.integer("DB_POOL_SIZE", 10, least=1, most=1000),
-        statement_cache=source.integer("DB_STATEMENT_CACHE", 100, most=10_000),
-        migrate_seconds=source.integer("MIGRATE_SECONDS", 120, least=1, most=3600),
+        url=usual.url,
+        pool_size=source.integer("DB_POOL_SIZE", usual.pool_size, least=1, most=1000),
+        statement_cache=source.integer("DB_STATEMENT_CACHE", usual.statement_cache, most=10_000),
+        migrate_seconds=source.integer("MIGRATE_SECONDS", usual.migrate_seconds, least=1, most=3600),
+        migrate_url=_database_url(source, "MIGRATE_DATABASE_URL_FILE") if separate else usual.migrate_url,
     )
+
+
+def _database_url(source: Source, name: str) -> Secret:
+    """Read an address; it holds a password, so no problem quotes it."""
+    url = source.secret_file(name)
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url.reveal())
+        query = parse_qs(parts.query)
+    except ValueError:
+        source.problem(name, "names a file whose address cannot be read; write @ : / ? # % in a password as %XX")
+        return url
+    if parts.scheme not in {"postgres", "postgresql"}:
+        source.problem(name, "names a file that does not hold a postgres:// address")
+    mode = query.get("sslmode", ["prefer"])[-1]
+    if mode not in SSL_MODES:
+        source.problem(name, f"asks for sslmode={mode}, not one of {', '.join(SSL_MODES)}")
+    for option in ("sslrootcert", "sslcert", "sslkey"):
+        path = query.get(option, [""])[-1]
+        if path and not os.access(path, os.R_OK):
+            source.problem(name, f"asks for {option}={path}, which cannot be read")
+    return url
 
 
 def load_internal_credential(source: Source) -> Secret:
