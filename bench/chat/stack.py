@@ -1,0 +1,241 @@
+"""Run our side: Postgres, the notifications and chat services as processes of their own, and people in rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import asyncpg
+
+from bench.chat.plan import Room
+from bench.chat.postgres import Postgres
+from services.settings import Secret
+from services.tokens import Signer, encode_public_key
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+STOP_SECONDS = 30
+# Everybody of a load shares one address and one hour, and a flood asks for more than a person does.
+RAISED = {"EVENTS_PER_SECOND": "5000", "EVENTS_BURST": "10000"}
+
+PEOPLE = """
+WITH people AS (
+  INSERT INTO users (identity, friendly_name, inserted_at, updated_at)
+  SELECT name, name, now(), now() FROM unnest($1::text[]) AS name RETURNING id, identity
+), rooms AS (
+  INSERT INTO channels (topic, friendly_name, inserted_at, updated_at)
+  SELECT topic, topic, now(), now() FROM unnest($2::text[]) AS topic RETURNING id, topic
+)
+INSERT INTO members (channel_id, user_id, is_participant, inserted_at, updated_at)
+SELECT rooms.id, people.id, true, now(), now()
+FROM unnest($1::text[], $3::text[]) AS place (identity, topic) JOIN people USING (identity) JOIN rooms USING (topic)
+"""
+
+
+class Service:
+    """Be one running service.
+
+    Args:
+        name: chat or notifications.
+        folder: for its log.
+        environ: its settings.
+        profile: where cProfile keeps its figures, if it shall run.
+    """
+
+    def __init__(self, name: str, folder: Path, environ: dict[str, str], profile: str | None = None) -> None:
+        self._name = name
+        self._log = folder / f"{name}.log"
+        self._environ = environ
+        self._profile = ["-m", "cProfile", "-o", profile] if profile else []
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        self.internal_port = 0
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None  # noqa: S101  # started first
+        return self._process.pid
+
+    def migrate(self) -> None:
+        """Bring its database up to date."""
+        command = [sys.executable, "-m", f"services.{self._name}", "migrate"]
+        subprocess.run(command, cwd=ROOT, env=self._environ, check=True, capture_output=True)
+
+    def start(self) -> None:
+        """Start it and wait for its ports.
+
+        Raises:
+            RuntimeError: it does not start.
+        """
+        offset = self._log.stat().st_size if self._log.exists() else 0
+        with self._log.open("ab") as log:
+            command = [sys.executable, *self._profile, "-m", f"services.{self._name}"]
+            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environ, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            said = self._log.read_bytes()[offset:].decode(errors="replace")
+            for line in said.splitlines():
+                with suppress(json.JSONDecodeError):
+                    entry = json.loads(line)
+                    if entry.get("message") == "serving":
+                        self.port, self.internal_port = entry["public"], entry["internal"]
+                        return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self._name} did not start:\n{said[-2000:]}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop it as Kubernetes would."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def restart(self) -> None:
+        """Start anew, with fresh memory."""
+        self.stop()
+        self.start()
+
+
+class Stack:
+    """Hold our side.
+
+    Args:
+        folder: an empty one that everybody may enter.
+        profile: where cProfile keeps its figures of the chat service, if it shall run.
+    """
+
+    def __init__(self, folder: Path, profile: str | None = None) -> None:
+        self._profile = profile
+        self.postgres = Postgres(folder, free_port())
+        self._signer = Signer(Secret(secrets.token_hex(32)))
+        self._folder = folder
+        keys = folder / "token-keys"
+        keys.mkdir()
+        (keys / f"{self._signer.kid}.pem").write_text(encode_public_key(self._signer.public_key))
+        common = {
+            "HOST": "127.0.0.1",
+            "PUBLIC_PORT": "0",
+            "INTERNAL_PORT": "0",
+            "TRUSTED_HOPS": "0",
+            # A line for each handshake would be most of a connect's cost, and the original's log is not compared.
+            "LOG_LEVEL": "info",
+            "INTERNAL_CREDENTIAL_FILE": self._keep("internal-credential", secrets.token_hex(32)),
+            "TOKEN_KEYS_DIR": str(keys),
+        }
+        devices = common | {"PUSH": "off", "DATABASE_URL_FILE": self._keep_url("notifications")}
+        self._notifications = Service("notifications", folder, _environ(devices))
+        self._common = common
+        self.chat = self._notifications
+
+    def start(self) -> None:
+        """Start everything."""
+        self.postgres.start()
+        for database in ("chat", "notifications"):
+            self._create_database(database)
+        self._notifications.migrate()
+        self._notifications.start()
+        settings = self._common | {
+            "SECRET_KEY_BASE_FILE": self._keep("secret-key-base", secrets.token_hex(32)),
+            "DATABASE_URL_FILE": self._keep_url("chat"),
+            "NOTIFICATIONS_INTERNAL_URL": f"http://127.0.0.1:{self._notifications.internal_port}",
+            **RAISED,
+        }
+        self.chat = Service("chat", self._folder, _environ(settings), self._profile)
+        self.chat.migrate()
+        self.chat.start()
+
+    def stop(self) -> None:
+        """Stop everything, the last first."""
+        self.chat.stop()
+        self._notifications.stop()
+        self.postgres.stop()
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"ws://127.0.0.1:{self.chat.port}/socket/websocket?token={{token}}&vsn=2.0.0"
+
+    @property
+    def servers(self) -> dict[str, int]:
+        """The processes, the one that holds the sockets first."""
+        return {"chat": self.chat.pid, "notifications": self._notifications.pid, "postgres": self.postgres.pid}
+
+    async def make_rooms(self, rooms: int, size: int) -> tuple[Room, ...]:
+        """Make rooms and people in them, each with a token that auth could have minted."""
+        run = secrets.token_hex(4)
+        topics = [f"bench-{run}-{room}" for room in range(rooms)]
+        people = [[f"bench_{run}_{room}_{place}" for place in range(size)] for room in range(rooms)]
+        everybody = [identity for room in people for identity in room]
+        places = [topic for topic in topics for _ in range(size)]
+        connection = await asyncpg.connect(self.postgres.url("chat"))
+        try:
+            # In one statement the foreign keys are checked at its end.
+            await connection.execute(PEOPLE, everybody, topics, places)
+            # As a server that has run for a while would know its tables.
+            await connection.execute("ANALYZE users, channels, members")
+        finally:
+            await connection.close()
+        return tuple(
+            Room(f"room:{topic}", tuple(self._mint(identity) for identity in identities))
+            for topic, identities in zip(topics, people, strict=True)
+        )
+
+    def _mint(self, identity: str) -> str:
+        moment = int(time.time())
+        user = {"id": 1, "identity": identity, "name": identity, "email": None, "picture": None}
+        return self._signer.mint(user, auth_time=moment, expires=moment + 3600)
+
+    def _create_database(self, name: str) -> None:
+        async def create() -> None:
+            connection = await asyncpg.connect(self.postgres.url("postgres"))
+            await connection.execute(f"CREATE DATABASE {name}")
+            await connection.close()
+
+        asyncio.run(create())
+
+    def _keep(self, name: str, value: str) -> str:
+        path = self._folder / name
+        path.touch(mode=0o600)
+        path.write_text(value)
+        return str(path)
+
+    def _keep_url(self, database: str) -> str:
+        return self._keep(f"{database}-url", self.postgres.url(database))
+
+
+@contextmanager
+def running_stack(folder: Path, profile: str | None = None) -> Iterator[Stack]:
+    """Run our side until the block ends."""
+    stack = Stack(folder, profile)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+def free_port() -> int:
+    """Return a port that nobody has."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _environ(settings: dict[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STAMPCHAT_")}
+    return kept | {f"STAMPCHAT_{name}": value for name, value in settings.items()}
