@@ -49,6 +49,8 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
         stamps: oldest first; there are none yet in a broadcast.
         client_id: what its sender called it, only where a client did.
         member: who said it, only in a list of rooms.
+        edited_at: when its author changed it last, only where one did.
+        deleted: whether it is a tombstone; its body is then empty.
     """
 
     id: int
@@ -60,6 +62,8 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     stamps: tuple[Stamp, ...]
     client_id: str | None = None
     member: Member | None = None
+    edited_at: datetime | None = None
+    deleted: bool = False
 
 
 class Room(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,6 +72,8 @@ class Room(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         members: everybody who was ever in it, only in a list of rooms.
         last_message: the newest message, only in a list of rooms.
+        owner_member_id: who may remove, rename and renew, only in a list of rooms.
+        last_read_message_id: how far the caller has read, only in a list of rooms.
     """
 
     id: int
@@ -76,6 +82,8 @@ class Room(msgspec.Struct, frozen=True, omit_defaults=True):
     topic: str
     members: tuple[Member, ...] | None = None
     last_message: ChatMessage | None = None
+    owner_member_id: int | None = None
+    last_read_message_id: int | None = None
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -88,10 +96,25 @@ class Page(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """Be what a socket needs to know of its place in a room."""
+    """Be what a socket needs to know of its place in a room.
+
+    Attributes:
+        member_id: the place itself.
+        channel_id: the room.
+        muted: places of people whom the person has blocked, and hears no more.
+    """
 
     member_id: int
     channel_id: int
+    muted: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Be a seat, and the room's topic as the database has it."""
+
+    seat: Seat
+    topic: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,4 +172,12 @@ def message_from(row: asyncpg.Record, stamps: tuple[Stamp, ...] = (), member: Me
         stamps=stamps,
         client_id=row["client_id"],
         member=member,
+        # A message that was stored a moment ago comes without these two.
+        edited_at=row.get("edited_at"),
+        deleted=row.get("deleted_at") is not None,
     )
+
+
+def seat_from(row: asyncpg.Record) -> Seat:
+    """Read a seat out of a row."""
+    return Seat(row["member_id"], row["channel_id"], frozenset(row["muted"]))

@@ -9,11 +9,23 @@ NOW = "date_trunc('second', now() AT TIME ZONE 'utc')"
 
 _USER = """u.id AS user_id, u.inserted_at AS user_inserted_at, u.friendly_name AS user_friendly_name,
   u.identity AS user_identity"""
-_MESSAGE = "g.id, g.inserted_at, g.channel_id, g.member_id, g.type, g.body, g.client_id"
+MESSAGE = """g.id, g.inserted_at, g.channel_id, g.member_id, g.type, g.body, g.client_id, g.edited_at,
+  g.deleted_at"""
 # The one row that counts of an identity which the original may have stored twice.
-_PERSON = "u.identity = $1 AND u.duplicate_of IS NULL"
+PERSON = "u.identity = $1 AND u.duplicate_of IS NULL AND u.deleted_at IS NULL"
+# The places in a room (m) of those whom a person (u) has blocked; for nearly everybody one look into an index.
+MUTED = """ARRAY(
+  SELECT o.id FROM blocks b JOIN members o ON o.user_id = b.blocked_id AND o.channel_id = m.channel_id
+  WHERE b.blocker_id = u.id
+)"""
 
-FIND_USER = f"SELECT u.id, u.inserted_at, u.friendly_name, u.identity FROM users u WHERE {_PERSON}"
+
+def is_heard(muted: str) -> str:
+    """Return the condition that a message (g) is none of a muted member; what happened in the room always is heard."""
+    return f"(g.member_id = ANY({muted}) AND g.type IS DISTINCT FROM 'chat_info') IS NOT TRUE"
+
+
+FIND_USER = f"SELECT u.id, u.inserted_at, u.friendly_name, u.identity FROM users u WHERE {PERSON}"
 
 ADD_USER = f"""
 INSERT INTO users (identity, friendly_name, inserted_at, updated_at) VALUES ($1, $2, {NOW}, {NOW})
@@ -21,19 +33,21 @@ ON CONFLICT (identity) WHERE duplicate_of IS NULL DO NOTHING
 """
 
 LIST_ROOMS = f"""
-SELECT c.id AS room_id, c.inserted_at AS room_inserted_at, c.friendly_name, c.topic, last.*
+SELECT c.id AS room_id, c.inserted_at AS room_inserted_at, c.friendly_name, c.topic, m.last_read_message_id, last.*
 FROM users u
 JOIN members m ON m.user_id = u.id AND m.is_participant
 JOIN channels c ON c.id = m.channel_id
+-- OFFSET keeps the planner from asking again for every message.
+CROSS JOIN LATERAL (SELECT {MUTED} AS ids OFFSET 0) AS muted
 LEFT JOIN LATERAL (
-  SELECT {_MESSAGE} FROM messages g WHERE g.channel_id = c.id ORDER BY g.id DESC LIMIT 1
+  SELECT {MESSAGE} FROM messages g WHERE g.channel_id = c.id AND {is_heard("muted.ids")} ORDER BY g.id DESC LIMIT 1
 ) AS last ON true
-WHERE {_PERSON}
+WHERE {PERSON}
 ORDER BY coalesce(last.id, 0) DESC, c.id DESC
 """
 
 MEMBERS = f"""
-SELECT m.id, m.inserted_at, m.channel_id, {_USER}
+SELECT m.id, m.inserted_at, m.channel_id, m.is_participant, m.participant_since, {_USER}
 FROM members m JOIN users u ON u.id = m.user_id
 WHERE m.channel_id = ANY($1::bigint[]) ORDER BY m.id
 """
@@ -50,20 +64,23 @@ RETURNING id, inserted_at, friendly_name, topic
 
 FIND_ROOM = "SELECT id FROM channels WHERE topic = $1 ORDER BY id LIMIT 1"
 
-# No row comes back when the person is a participant already, or joined a moment ago on another connection.
+# No row comes back when the person is a participant already, joined a moment ago on another connection, or was removed.
 ADD_PARTICIPANT = f"""
 INSERT INTO members (channel_id, user_id, is_participant, inserted_at, updated_at) VALUES ($1, $2, true, {NOW}, {NOW})
 ON CONFLICT (channel_id, user_id) WHERE duplicate_of IS NULL
-DO UPDATE SET is_participant = true, updated_at = excluded.updated_at WHERE members.is_participant IS NOT TRUE
+DO UPDATE SET is_participant = true, updated_at = excluded.updated_at, participant_since = now()
+WHERE members.is_participant IS NOT TRUE AND members.removed_at IS NULL
 RETURNING id
 """
+
+IS_REMOVED = "SELECT EXISTS (SELECT FROM members WHERE channel_id = $1 AND user_id = $2 AND removed_at IS NOT NULL)"
 
 FIND_MEMBER = f"""
 SELECT m.id, c.topic, u.friendly_name, m.is_participant IS TRUE AS is_participant
 FROM users u
 JOIN members m ON m.user_id = u.id AND m.duplicate_of IS NULL
 JOIN channels c ON c.id = m.channel_id
-WHERE {_PERSON} AND m.channel_id = $2
+WHERE {PERSON} AND m.channel_id = $2
 FOR UPDATE OF m
 """
 
@@ -72,7 +89,7 @@ SELECT c.topic
 FROM users u
 JOIN members m ON m.user_id = u.id AND m.duplicate_of IS NULL
 JOIN channels c ON c.id = m.channel_id
-WHERE {_PERSON} AND m.channel_id = $2
+WHERE {PERSON} AND m.channel_id = $2
 """
 
 REMOVE_PARTICIPANT = f"UPDATE members SET is_participant = false, updated_at = {NOW} WHERE id = $1"
@@ -82,31 +99,34 @@ INFO_TEXT = "SELECT body FROM chat_info_messages WHERE type = $1 ORDER BY random
 ADD_INFO = f"""
 INSERT INTO messages AS g (channel_id, member_id, type, body, inserted_at, updated_at)
 VALUES ($1, $2, 'chat_info', $3, {NOW}, {NOW})
-RETURNING {_MESSAGE}
+RETURNING {MESSAGE}
 """
 
 SEAT = f"""
-SELECT m.id AS member_id, m.channel_id
+SELECT m.id AS member_id, m.channel_id, {MUTED} AS muted
 FROM channels c
 JOIN members m ON m.channel_id = c.id AND m.is_participant
 JOIN users u ON u.id = m.user_id
-WHERE {_PERSON} AND c.topic = $2
+WHERE {PERSON} AND c.topic = $2
 ORDER BY c.id LIMIT 1
 """
 
-IS_PARTICIPANT = f"""
-SELECT EXISTS (
-  SELECT FROM users u JOIN members m ON m.user_id = u.id AND m.is_participant
-  WHERE {_PERSON} AND m.channel_id = $2
-)
+PLACE = f"""
+SELECT m.id AS member_id, m.channel_id, coalesce(c.topic, '') AS topic, {MUTED} AS muted
+FROM users u
+JOIN members m ON m.user_id = u.id AND m.is_participant
+JOIN channels c ON c.id = m.channel_id
+WHERE {PERSON} AND m.channel_id = $2
 """
 
 PAGE = f"""
-SELECT {_MESSAGE} FROM messages g WHERE g.channel_id = $1 AND g.id < $2 ORDER BY g.id DESC LIMIT $3
+SELECT {MESSAGE} FROM messages g WHERE g.channel_id = $1 AND g.id < $2 AND {is_heard("$4::bigint[]")}
+ORDER BY g.id DESC LIMIT $3
 """
 
 AFTER = f"""
-SELECT {_MESSAGE} FROM messages g WHERE g.channel_id = $1 AND g.id > $2 ORDER BY g.id LIMIT $3
+SELECT {MESSAGE} FROM messages g WHERE g.channel_id = $1 AND g.id > $2 AND {is_heard("$4::bigint[]")}
+ORDER BY g.id LIMIT $3
 """
 
 # Ids are drawn in the order of the batch, so that a room's ids rise in the order in which it is told. A draft whose
@@ -130,11 +150,13 @@ SELECT n.ordinal, n.id, n.inserted_at, n.channel_id, n.member_id, 'chat' AS type
 FROM numbered n LEFT JOIN added USING (id)
 """
 
+# The lock makes a stamp and the deletion of its message take turns.
 ADD_STAMP = f"""
 INSERT INTO stamps (member_id, channel_id, message_id, word, x_pos, y_pos, strength, inserted_at, updated_at)
 SELECT m.id, m.channel_id, g.id, $3, $4, $5, $6, {NOW}, {NOW}
 FROM members m JOIN messages g ON g.channel_id = m.channel_id
-WHERE m.id = $1 AND m.is_participant AND g.id = $2
+WHERE m.id = $1 AND m.is_participant AND g.id = $2 AND g.deleted_at IS NULL
+FOR SHARE OF g
 RETURNING id, inserted_at, member_id, message_id, word, x_pos, y_pos, strength
 """
 

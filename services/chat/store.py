@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from services.chat import sql
 from services.chat.errors import Refusal
@@ -15,17 +15,24 @@ from services.chat.models import (
     Draft,
     Member,
     Page,
+    Place,
     Room,
     Seat,
     Stamp,
     User,
     member_from,
     message_from,
+    seat_from,
     stamp_from,
     user_from,
 )
 from services.database import Connection, Database
-from services.errors import NotAuthenticated, NotFound
+from services.errors import Conflict, NotAuthenticated, NotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import asyncpg
 
 PAGE_SIZE = 60
 MAX_ID = (1 << 63) - 1
@@ -35,6 +42,7 @@ _FALLBACK = {
     "create_chat": "${name} started the chat",
     "join_chat": "${name} has joined the chat",
     "leave_chat": "${name} has left the chat",
+    "remove_chat": "${name} was removed from the chat",
 }
 
 
@@ -70,21 +78,34 @@ class Store:
         self._database = database
 
     async def ensure_user(self, identity: str, name: str | None) -> User:
-        """Return the person of this identity, made now if there is none."""
+        """Return the person of this identity, made now if there is none.
+
+        Raises:
+            Conflict: the identity stands for somebody who is gone.
+        """
         async with self._database.connection() as connection:
             row = await connection.fetchrow(sql.FIND_USER, identity)
             if row is None:
                 await connection.execute(sql.ADD_USER, identity, name)
                 row = await connection.fetchrow(sql.FIND_USER, identity)
-        assert row is not None  # noqa: S101  # users are never deleted, and the insert conflicts with nothing else
+        if row is None:
+            # The insert met a row, and one that does not count: such names are given to deleted people alone.
+            raise Conflict("This identity is taken.", code="identity_taken")
         return user_from(row)
 
     async def list_rooms(self, identity: str) -> list[Room]:
-        """Return the rooms where the person takes part, newest message first; three queries serve any number."""
+        """Return the rooms where the person takes part, newest message first; three queries serve any number.
+
+        Raises:
+            NotAuthenticated: nobody has this identity here.
+        """
         async with self._database.connection() as connection:
             rows = await connection.fetch(sql.LIST_ROOMS, identity)
-            members = await self._members(connection, [row["room_id"] for row in rows])
-            stamps = await self._stamps(connection, [row["id"] for row in rows if row["id"] is not None])
+            if not rows:
+                await self.find_user(connection, identity)
+                return []
+            members, owners = await self._members(connection, [row["room_id"] for row in rows])
+            stamps = await self._stamps(connection, rows)
         return [
             Room(
                 id=row["room_id"],
@@ -99,6 +120,8 @@ class Store:
                     tuple(stamps[row["id"]]),
                     next((member for member in members[row["room_id"]] if member.id == row["member_id"]), None),
                 ),
+                owner_member_id=owners.get(row["room_id"]),
+                last_read_message_id=row["last_read_message_id"],
             )
             for row in rows
         ]
@@ -110,11 +133,11 @@ class Store:
             NotAuthenticated: nobody has this identity here.
         """
         async with self._database.transaction() as connection:
-            user = await self._user(connection, identity)
+            user = await self.find_user(connection, identity)
             row = await connection.fetchrow(sql.ADD_ROOM, name, topic)
             assert row is not None  # noqa: S101  # INSERT … RETURNING without a condition
             member_id = await connection.fetchval(sql.ADD_PARTICIPANT, row["id"], user.id)
-            await self._add_info(connection, "create_chat", row["id"], member_id, user.friendly_name)
+            await self.add_info(connection, "create_chat", row["id"], member_id, user.friendly_name)
         return Room(**row)
 
     async def join_room(self, identity: str, topic: str) -> Change:
@@ -122,17 +145,19 @@ class Store:
 
         Raises:
             NotAuthenticated: nobody has this identity here.
-            NotFound: the topic names no room.
+            NotFound: the topic names no room, or the person was removed from it.
         """
         async with self._database.transaction() as connection:
-            user = await self._user(connection, identity)
+            user = await self.find_user(connection, identity)
             channel_id = await connection.fetchval(sql.FIND_ROOM, topic)
             if channel_id is None:
                 raise NotFound("There is no such channel.")
             member_id = await connection.fetchval(sql.ADD_PARTICIPANT, channel_id, user.id)
             if member_id is None:
+                if await connection.fetchval(sql.IS_REMOVED, channel_id, user.id):
+                    raise NotFound("There is no such channel.")
                 return Change(topic, None)
-            message = await self._add_info(connection, "join_chat", channel_id, member_id, user.friendly_name)
+            message = await self.add_info(connection, "join_chat", channel_id, member_id, user.friendly_name)
         return Change(topic, message)
 
     async def leave_room(self, identity: str, channel_id: int) -> Change:
@@ -148,7 +173,7 @@ class Store:
             if not member["is_participant"]:
                 return Change(member["topic"], None)
             await connection.execute(sql.REMOVE_PARTICIPANT, member["id"])
-            message = await self._add_info(connection, "leave_chat", channel_id, member["id"], member["friendly_name"])
+            message = await self.add_info(connection, "leave_chat", channel_id, member["id"], member["friendly_name"])
         return Change(member["topic"], message)
 
     async def find_topic(self, identity: str, channel_id: int) -> str:
@@ -175,12 +200,13 @@ class Store:
             NotFound: the person takes no part in such a room.
         """
         async with self._database.connection() as connection:
-            if not await connection.fetchval(sql.IS_PARTICIPANT, identity, channel_id):
+            place = await connection.fetchrow(sql.PLACE, identity, channel_id)
+            if place is None:
                 raise NotFound("There is no such channel.")
             # One more than a page says whether there are more, without counting.
-            rows = await connection.fetch(sql.PAGE, channel_id, before, PAGE_SIZE + 1)
-            stamps = await self._stamps(connection, [row["id"] for row in rows[:PAGE_SIZE]])
-            members = await self._members(connection, [channel_id])
+            rows = await connection.fetch(sql.PAGE, channel_id, before, PAGE_SIZE + 1, place["muted"])
+            stamps = await self._stamps(connection, rows[:PAGE_SIZE])
+            members, _ = await self._members(connection, [channel_id])
         return Page(
             is_last_message=len(rows) <= PAGE_SIZE,
             messages=[message_from(row, tuple(stamps[row["id"]])) for row in rows[:PAGE_SIZE]],
@@ -191,13 +217,34 @@ class Store:
         """Return the person's place in a room, if they take part in it."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(sql.SEAT, identity, topic)
-        return None if row is None else Seat(**row)
+        return None if row is None else seat_from(row)
 
-    async def messages_after(self, channel_id: int, message_id: int, most: int) -> list[ChatMessage]:
-        """Return what was said after a message, oldest first."""
+    async def find_place(self, identity: str, channel_id: int) -> Place:
+        """Return the person's place in a room that is named by its id.
+
+        Raises:
+            NotFound: they take no part in such a room.
+        """
         async with self._database.connection() as connection:
-            rows = await connection.fetch(sql.AFTER, channel_id, message_id, most)
-            stamps = await self._stamps(connection, [row["id"] for row in rows])
+            row = await connection.fetchrow(sql.PLACE, identity, channel_id)
+        if row is None:
+            raise NotFound("There is no such channel.")
+        return Place(seat_from(row), row["topic"])
+
+    async def messages_after(
+        self, channel_id: int, message_id: int, most: int, muted: Collection[int] = ()
+    ) -> list[ChatMessage]:
+        """Return what was said after a message, oldest first.
+
+        Args:
+            channel_id: the room.
+            message_id: the last one known.
+            most: that are returned.
+            muted: members whose messages are left out.
+        """
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(sql.AFTER, channel_id, message_id, most, list(muted))
+            stamps = await self._stamps(connection, rows)
         return [message_from(row, tuple(stamps[row["id"]])) for row in rows]
 
     async def add_messages(self, drafts: Sequence[Draft]) -> list[ChatMessage | Literal["known"] | None]:
@@ -219,7 +266,7 @@ class Store:
         """Store a stamp on a message of the member's own room.
 
         Raises:
-            Refusal: the member takes no part in the room any more, or the message is not in it.
+            Refusal: the member takes no part in the room any more, or the message is not in it, or was deleted.
         """
         values = (stamp.member_id, stamp.message_id, stamp.word, stamp.x_pos, stamp.y_pos, stamp.strength)
         async with self._database.connection() as connection:
@@ -240,16 +287,30 @@ class Store:
         }
 
     @staticmethod
-    async def _user(connection: Connection, identity: str) -> User:
+    async def find_user(connection: Connection, identity: str) -> User:
+        """Return the person of this identity.
+
+        Raises:
+            NotAuthenticated: nobody has it here.
+        """
         row = await connection.fetchrow(sql.FIND_USER, identity)
         if row is None:
             raise NotAuthenticated("Nobody here has this identity; log in again.", code="unknown_user")
         return user_from(row)
 
     @staticmethod
-    async def _add_info(
+    async def add_info(
         connection: Connection, kind: str, channel_id: int, member_id: int, name: str | None
     ) -> ChatMessage:
+        """Store what happened to a member, in one of the wordings for it.
+
+        Args:
+            connection: inside a transaction.
+            kind: one of those that have a wording.
+            channel_id: the room.
+            member_id: whom it is about.
+            name: what they are called.
+        """
         template = await connection.fetchval(sql.INFO_TEXT, kind) or _FALLBACK[kind]
         row = await connection.fetchrow(
             sql.ADD_INFO, channel_id, member_id, template.replace("${name}", name or NAMELESS)
@@ -258,16 +319,25 @@ class Store:
         return message_from(row)
 
     @staticmethod
-    async def _members(connection: Connection, channel_ids: list[int]) -> defaultdict[int, list[Member]]:
-        members = defaultdict(list)
+    async def _members(
+        connection: Connection, channel_ids: list[int]
+    ) -> tuple[defaultdict[int, list[Member]], dict[int, int]]:
+        """Return the members of each room, and which of them owns it."""
+        members: defaultdict[int, list[Member]] = defaultdict(list)
+        oldest: dict[int, tuple[datetime, int]] = {}
         for row in await connection.fetch(sql.MEMBERS, channel_ids):
-            members[row["channel_id"]].append(member_from(row))
-        return members
+            room = row["channel_id"]
+            members[room].append(member_from(row))
+            if row["is_participant"]:
+                since = (row["participant_since"], row["id"])
+                oldest[room] = min(since, oldest.get(room, since))
+        return members, {room: member_id for room, (_, member_id) in oldest.items()}
 
     @staticmethod
-    async def _stamps(connection: Connection, message_ids: list[int]) -> defaultdict[int, list[Stamp]]:
+    async def _stamps(connection: Connection, messages: Sequence[asyncpg.Record]) -> defaultdict[int, list[Stamp]]:
         stamps = defaultdict(list)
-        if message_ids:
-            for row in await connection.fetch(sql.STAMPS, message_ids):
+        ids = [row["id"] for row in messages if row["id"] is not None and row["deleted_at"] is None]
+        if ids:
+            for row in await connection.fetch(sql.STAMPS, ids):
                 stamps[row["message_id"]].append(stamp_from(row))
         return stamps

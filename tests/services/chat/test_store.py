@@ -207,6 +207,8 @@ async def test_every_statement_of_the_path_uses_an_index(
           SELECT m.channel_id, m.id, 'x', now(), now() FROM members m, generate_series(1, 10);
         INSERT INTO stamps (word, x_pos, y_pos, member_id, channel_id, message_id, inserted_at, updated_at)
           SELECT 'w', 0, 0, g.member_id, g.channel_id, g.id, now(), now() FROM messages g;
+        INSERT INTO blocks (blocker_id, blocked_id, inserted_at)
+          SELECT u.id, u.id + 1, now() FROM users u WHERE u.id + 1 IN (SELECT id FROM users);
         ANALYZE
         """
     )
@@ -218,9 +220,10 @@ async def test_every_statement_of_the_path_uses_an_index(
         (sql.SEAT, ["u77", "t77"]),
         (sql.FIND_MEMBER, ["u77", 79]),
         (sql.FIND_ROOM, ["t77"]),
-        (sql.IS_PARTICIPANT, ["u77", 79]),
-        (sql.PAGE, [77, 10**9, 61]),
-        (sql.AFTER, [77, 5, 61]),
+        (sql.PLACE, ["u77", 79]),
+        (sql.IS_REMOVED, [79, 77]),
+        (sql.PAGE, [77, 10**9, 61, [3]]),
+        (sql.AFTER, [77, 5, 61, [3]]),
         (sql.ADD_MESSAGES, [[77], ["x"], [None]]),
         (sql.ADD_STAMP, [77, 77, "w", 0.0, 0.0, 0.0]),
         (sql.PUSH_TARGETS, [[77]]),
