@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -53,10 +54,19 @@ class Database:
 
     Args:
         pool: made by open_database.
+
+    Attributes:
+        on_lend: called with the seconds that somebody waited for a connection.
     """
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
+        self.on_lend: Callable[[float], None] = _ignore
+
+    def count(self) -> tuple[int, int]:
+        """Return how many connections are lent, and how many wait to be."""
+        idle = self._pool.get_idle_size()
+        return self._pool.get_size() - idle, idle
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -65,8 +75,10 @@ class Database:
         Raises:
             DatabaseUnavailable: the server is away, or went away meanwhile, or takes no writes.
         """
+        started = time.perf_counter()
         try:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                self.on_lend(time.perf_counter() - started)
                 yield connection
         except AWAY as error:
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
@@ -150,6 +162,10 @@ def _unavailable(error: BaseException) -> DatabaseUnavailable:
             return DatabaseUnavailable(message, code="database_read_only")
         case _:
             return DatabaseUnavailable("The database does not answer; try again soon.")
+
+
+def _ignore(_seconds: float) -> None:
+    pass
 
 
 async def _keep(_connection: object) -> None:

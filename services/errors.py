@@ -11,7 +11,9 @@ ServiceError
     ├── NotFound: it is not there, or not the caller's to see
     ├── NotAllowed: the path exists, for another method
     ├── Conflict: it contradicts what is stored
+    ├── TooSlow: the body did not come in time
     ├── TooLarge: the body is over the limit
+    ├── Unsupported: the body is in a form that we do not read
     ├── Invalid: JSON of the wrong shape, or a value out of its limits
     ├── TooManyRequests: the caller is over its rate
     ├── BadGateway: the answer of another service is all that was asked for, and there is none
@@ -111,6 +113,18 @@ class TooLarge(RequestError):
     """Refuse a body over the limit."""
 
     code = "too_large"
+
+
+class TooSlow(RequestError):
+    """Cut a body that comes a byte at a time."""
+
+    code = "too_slow"
+
+
+class Unsupported(RequestError):
+    """Refuse a body that is compressed, or says that it is no JSON."""
+
+    code = "unsupported_media_type"
 
 
 class Invalid(RequestError):

@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-CHECK_SECONDS = 3.0
+from services.database import Database
+from services.errors import Unavailable
+from services.metrics import Metrics
+from services.migrations import load_migrations
+
+# A probe gives up after 3 s; our answer, with what hangs named in it, has to come before.
+CHECK_SECONDS = 2.0
+
+_APPLIED = "SELECT coalesce(max(number), 0) FROM stampchat_migrations"
 
 Check = Callable[[], Awaitable[object]]
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Say how a process is.
+
+    Attributes:
+        is_ready: whether it should be sent traffic.
+        checks: "ok" or what is wrong, by the check's name.
+        degraded: the names of what is away, but not needed for most of the work.
+    """
+
+    is_ready: bool
+    checks: dict[str, str]
+    degraded: list[str]
 
 
 class Health:
@@ -19,19 +46,34 @@ class Health:
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._optional: set[str] = set()
         self.draining = False
 
-    def register(self, name: str, check: Check) -> None:
-        """Add a check; it fails by raising."""
-        self._checks[name] = check
+    def register(self, name: str, check: Check, *, essential: bool = True) -> None:
+        """Add a check; it fails by raising.
 
-    async def report(self) -> tuple[bool, dict[str, str]]:
-        """Run all checks at once; return whether all is well, and a word for each."""
+        Args:
+            name: in the report.
+            check: what asks.
+            essential: whether a failure takes this process out of service. Another service is not: its absence is
+                seen by every replica at once, and to take them all out would turn one failure into two.
+        """
+        self._checks[name] = check
+        if not essential:
+            self._optional.add(name)
+
+    async def report(self) -> Report:
+        """Run all checks at once."""
         words = await asyncio.gather(*(self._run(check) for check in self._checks.values()))
-        report = dict(zip(self._checks, words, strict=True))
+        checks = dict(zip(self._checks, words, strict=True))
+        failing = [name for name, word in checks.items() if word != "ok"]
         if self.draining:
-            report["draining"] = "this process is stopping"
-        return all(word == "ok" for word in report.values()), report
+            checks["draining"] = "this process is stopping"
+        return Report(
+            is_ready=not self.draining and self._optional.issuperset(failing),
+            checks=checks,
+            degraded=[name for name in failing if name in self._optional],
+        )
 
     @staticmethod
     async def _run(check: Check) -> str:
@@ -41,3 +83,30 @@ class Health:
         except Exception as error:  # noqa: BLE001  # whatever a check raises is its answer
             return f"failing: {error}" if str(error) else f"failing: {type(error).__name__}"
         return "ok"
+
+
+def watch_database(health: Health, metrics: Metrics, database: Database, migrations: Path) -> None:
+    """Let readiness ask for the database and its tables, and metrics tell of both.
+
+    Args:
+        health: takes the checks.
+        metrics: takes the numbers.
+        database: the service's.
+        migrations: the folder of its SQL files.
+    """
+    needed = len(load_migrations(migrations))
+    metrics.migration.labels("needed").set(needed)
+    database.on_lend = metrics.database_wait.observe
+    metrics.database_connections.labels("used").set_function(lambda: database.count()[0])
+    metrics.database_connections.labels("idle").set_function(lambda: database.count()[1])
+
+    async def check_migrations() -> None:
+        async with database.connection() as connection:
+            applied = await connection.fetchval(_APPLIED)
+        metrics.migration.labels("applied").set(applied)
+        # One that is ahead belongs to the next version of us, and fits this one too.
+        if applied < needed:
+            raise Unavailable(f"The database is at migration {applied}, and this version needs {needed}.")
+
+    health.register("database", database.ping)
+    health.register("migrations", check_migrations)

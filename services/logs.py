@@ -1,4 +1,4 @@
-"""Write one JSON object a line, with the request's id in each."""
+"""Write one JSON object a line, with the request's id and its trace's in each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
+from services import tracing
 
 REQUEST_ID_HEADER = "X-Request-ID"
 # What another service or a client may hand us; anything else could forge log lines.
@@ -53,6 +55,8 @@ class JsonFormatter(logging.Formatter):
         }
         if current := request_id():
             line["request_id"] = current
+        if trace := tracing.trace_id():
+            line["trace_id"] = trace
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Literal
 
 import msgspec
 
-# Any call can meet these: a database that is away, and a mistake of ours.
-_ALWAYS = (500, 503)
+# Any call can meet these: too many calls, a mistake of ours, and a database that is away.
+_ALWAYS = (429, 500, 503)
+# Any body can be broken, slow, too large, of another type than JSON, or of the wrong shape.
+_BODY = (400, 408, 413, 415, 422)
+_WAIT = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+_CHALLENGE = {"WWW-Authenticate": {"description": "Bearer.", "schema": {"type": "string"}}}
+_HEADERS = {401: _CHALLENGE, 429: _WAIT, 503: _WAIT}
+_MEANING = {
+    status: HTTPStatus(status).phrase for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503)
+}
 
 
 class ErrorDetail(msgspec.Struct):
@@ -43,7 +52,7 @@ class Operation:
         body_required: whether a request without a body is refused.
         bearer: whether it asks for a session token.
         query: optional query parameters, each with its JSON type.
-        errors: the statuses of its error answers, besides 500 and 503.
+        errors: the statuses of its error answers, besides those that any call, any body and any bearer can have.
     """
 
     method: Literal["get", "post", "delete", "patch", "put"]
@@ -83,8 +92,12 @@ def _describe(call: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     def content(kind: Any) -> dict[str, Any]:
         return {"application/json": {"schema": schemas[str(kind)]}}
 
-    statuses = sorted({*call.errors, *((401,) if call.bearer else ()), *_ALWAYS})
-    failures = {str(status): {"description": "An error.", "content": content(ErrorAnswer)} for status in statuses}
+    usual = (*_ALWAYS, *((401,) if call.bearer else ()), *(_BODY if call.body is not None else ()))
+    failures: dict[str, Any] = {}
+    for status in sorted({*call.errors, *usual}):
+        failures[str(status)] = {"description": f"{_MEANING[status]}.", "content": content(ErrorAnswer)}
+        if status in _HEADERS:
+            failures[str(status)]["headers"] = _HEADERS[status]
     described: dict[str, Any] = {
         "summary": call.summary,
         "responses": {"200": {"description": "Done.", "content": content(call.answer)}, **failures},

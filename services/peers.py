@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,12 +11,15 @@ from typing import Any
 import aiohttp
 from aiohttp import hdrs
 
+from services import tracing
 from services.errors import PeerUnavailable
 from services.logs import REQUEST_ID_HEADER, request_id
 from services.settings import Secret
 
 CONNECT_SECONDS = 2.0
 TOTAL_SECONDS = 10.0
+# Readiness waits for the answer, and is itself waited for.
+PING_SECONDS = 1.0
 # Our own services answer in a few hundred bytes.
 MAX_ANSWER_BYTES = 1024 * 1024
 
@@ -76,8 +80,32 @@ class Peer:
         """
         return await self._request(hdrs.METH_POST, path, body)
 
+    async def delete(self, path: str) -> Any:
+        """Return the JSON that a DELETE answers.
+
+        Raises:
+            PeerUnavailable: no answer, no JSON, or an error.
+        """
+        return await self._request(hdrs.METH_DELETE, path, None)
+
+    async def ping(self) -> None:
+        """Ask the internal port whether somebody lives there; readiness calls this.
+
+        Raises:
+            PeerUnavailable: nobody does.
+        """
+        async with asyncio.timeout(PING_SECONDS):
+            await self.get("/livez")
+
     async def _request(self, method: str, path: str, body: object) -> Any:
+        # A path may name a person; what is called tells enough.
+        with tracing.span(f"{method} {self._name}", kind="client", attributes={"peer.service": self._name}):
+            return await self._ask(method, path, body)
+
+    async def _ask(self, method: str, path: str, body: object) -> Any:
         headers = {REQUEST_ID_HEADER: request_id()} if request_id() else {}
+        if trace := tracing.traceparent():
+            headers[tracing.TRACEPARENT] = trace
         if self._credential is not None:
             headers[hdrs.AUTHORIZATION] = f"Bearer {self._credential.reveal()}"
         try:

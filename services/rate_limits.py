@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from services.errors import TooManyRequests
+from services.settings import RateSettings
 
 # A home or a phone gets at least a /64 of IPv6 and may pick any address in it (RFC 6177).
 _IPV6_PREFIX = 64
@@ -74,3 +78,47 @@ def address_key(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((int(parsed), _IPV6_PREFIX), strict=False))
+
+
+class RequestRates:
+    """Say who calls too often, by address before anybody is authenticated and by user after.
+
+    Args:
+        settings: how often is too often.
+        refused: called with the limit's name for each refusal.
+    """
+
+    def __init__(self, settings: RateSettings, refused: Callable[[str], None]) -> None:
+        most = settings.most_keys
+        self._addresses = Buckets(settings.address_per_second, settings.address_burst, most=most)
+        self._logins = Buckets(settings.logins_per_minute / 60, settings.logins_burst, most=most)
+        self._users = Buckets(settings.user_per_second, settings.user_burst, most=most)
+        self._writes = Buckets(settings.writes_per_second, settings.writes_burst, most=most)
+        self._refused = refused
+
+    def check_address(self, address: str, *, is_login: bool) -> None:
+        """Count a request from an address.
+
+        Raises:
+            TooManyRequests: there were too many.
+        """
+        key = address_key(address)
+        self._take("address", self._addresses, key)
+        if is_login:
+            self._take("login", self._logins, key)
+
+    def check_user(self, identity: str, *, writes: bool) -> None:
+        """Count a request of a user.
+
+        Raises:
+            TooManyRequests: there were too many.
+        """
+        self._take("user", self._users, identity)
+        if writes:
+            self._take("write", self._writes, identity)
+
+    def _take(self, name: str, buckets: Buckets, key: str) -> None:
+        wait = buckets.take(key)
+        if wait > 0:
+            self._refused(name)
+            raise TooManyRequests("There are too many requests; wait a moment.", retry_after=math.ceil(wait))

@@ -17,14 +17,18 @@ from typing import Generic, Protocol, TypeVar
 import uvloop
 from aiohttp import web
 
+from services.connections import Door, GuardedRunner, Watch
 from services.errors import StartError
 from services.health import Health
 from services.logs import configure_logging
 from services.migrations import migrate
 from services.settings import DatabaseSettings, ServerSettings, Source, load_database
+from services.tracing import tracing
+from services.web import METRICS
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 logger = logging.getLogger(__name__)
 
 
@@ -87,9 +91,11 @@ class Service(Generic[S]):
 @contextlib.asynccontextmanager
 async def listening(apps: Apps, server: ServerSettings) -> AsyncIterator[Ports]:
     """Bind both ports; at the end stop the public one first, and answer probes until its last request is done."""
-    # Our own access log names no query, in which a token may be.
-    internal = web.AppRunner(apps.internal, access_log=None, shutdown_timeout=1)
-    public = web.AppRunner(apps.public, access_log=None, shutdown_timeout=server.grace_seconds)
+    metrics = apps.public[METRICS]
+    door = Door(server.connections, Watch(metrics.count_connections, metrics.count_cut))
+    internal = web.AppRunner(apps.internal, access_log=None, shutdown_timeout=1, auto_decompress=False)
+    public = GuardedRunner(apps.public, door, shutdown_timeout=server.grace_seconds)
+    lag = asyncio.create_task(metrics.watch_loop())
     try:
         yield Ports(
             internal=await _bind(internal, server.host, server.internal_port),
@@ -98,6 +104,8 @@ async def listening(apps: Apps, server: ServerSettings) -> AsyncIterator[Ports]:
     finally:
         await public.cleanup()
         await internal.cleanup()
+        lag.cancel()
+        await asyncio.wait([lag])
 
 
 async def _bind(runner: web.AppRunner, host: str, port: int) -> int:
@@ -110,13 +118,13 @@ async def _bind(runner: web.AppRunner, host: str, port: int) -> int:
 
 
 async def serve(opened: AbstractAsyncContextManager[Apps], server: ServerSettings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight.
+    """Serve until SIGTERM or SIGINT, then finish what is in flight; a second signal changes nothing.
 
     Kubernetes takes a pod out of its Service while the preStop hook sleeps, so no new request arrives meanwhile.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, stop.set)
     async with opened as apps, listening(apps, server) as ports:
         logger.info("serving", extra={"fields": {"public": ports.public, "internal": ports.internal}})
@@ -135,10 +143,12 @@ def main(service: Service[S], arguments: Sequence[str], environ: Mapping[str, st
         environ: the settings; the process's environment unless told.
     """
     source = Source(os.environ if environ is None else environ)
+    # The first process of a container is not ended by a signal that it does not handle.
+    before = {number: signal.signal(number, _leave) for number in _SIGNALS}
     try:
         match list(arguments):
             case []:
-                _run_server(service, source)
+                _run_server(service, source, os.environ if environ is None else environ)
             case ["migrate"]:
                 _run_migrations(service, source)
             case _:
@@ -147,16 +157,24 @@ def main(service: Service[S], arguments: Sequence[str], environ: Mapping[str, st
     except StartError as error:
         sys.stderr.write(f"services.{service.name} cannot start. {error}\n")
         return EXIT_FAILED
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 
-def _run_server(service: Service[S], source: Source) -> None:
+def _leave(number: int, _frame: object) -> None:
+    """End a process that has not begun to serve, or that migrates: its transaction then leaves nothing behind."""
+    raise StartError(f"It was told to stop ({signal.Signals(number).name}).")
+
+
+def _run_server(service: Service[S], source: Source, environ: Mapping[str, str]) -> None:
     settings = service.load_settings(source)
     source.finish()
     configure_logging(service.name, settings.server.log_level)
     if unread := source.unread():
         logger.warning("unknown settings", extra={"fields": {"names": unread}})
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with tracing(service.name, environ), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(service.open_apps(settings), settings.server))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
@@ -12,10 +14,12 @@ import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from services import errors
+from services import errors, tracing
+from services.cors import allow_origins
 from services.health import Health
 from services.logs import REQUEST_ID_HEADER, adopt_request_id
 from services.metrics import Metrics
+from services.rate_limits import RequestRates
 from services.settings import Secret, ServerSettings
 from services.tokens import Claims, Verifier
 
@@ -25,6 +29,7 @@ METRICS = web.AppKey("metrics", Metrics)
 VERIFIER = web.AppKey("verifier", Verifier)
 CREDENTIAL = web.AppKey("credential", Secret)
 OPENAPI = web.AppKey("openapi", dict[str, Any])
+RATES = web.AppKey("rates", RequestRates)
 
 # Postgres text holds no NUL; every column of the original's is varchar(255).
 NO_NUL = r"\A[^\x00]*\Z"
@@ -35,8 +40,10 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.NotAuthenticated: 401,
     errors.NotFound: 404,
     errors.NotAllowed: 405,
+    errors.TooSlow: 408,
     errors.Conflict: 409,
     errors.TooLarge: 413,
+    errors.Unsupported: 415,
     errors.Invalid: 422,
     errors.TooManyRequests: 429,
     errors.BadGateway: 502,
@@ -45,18 +52,31 @@ STATUS: Mapping[type[errors.RequestError], int] = {
 _OPEN = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json"})
 # Probes and scrapes come every few seconds and say nothing new.
 _QUIET = _OPEN
+_READING = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def create_public_app(*, server: ServerSettings, health: Health, metrics: Metrics) -> web.Application:
-    """Make the application that the gateway reaches; it serves the routes that its service adds and nothing else."""
+def create_public_app(
+    *, server: ServerSettings, health: Health, metrics: Metrics, login_path: str = "", socket_path: str = ""
+) -> web.Application:
+    """Make the application that the gateway reaches; it serves the routes that its service adds and nothing else.
+
+    Args:
+        server: where it listens and what it accepts.
+        health: what readiness reports.
+        metrics: where answers are counted.
+        login_path: the one call whose rate is bounded more tightly.
+        socket_path: the one call whose rate is not bounded here, since sockets have limits of their own.
+    """
+    limit = _limit_addresses(login_path, socket_path)
     app = web.Application(
-        middlewares=[_observe("public"), _answer_errors],
+        middlewares=[_observe("public"), allow_origins(server.allowed_origins), _answer_errors, limit],
         client_max_size=server.max_body_bytes,
     )
     app[SERVER], app[HEALTH], app[METRICS] = server, health, metrics
+    app[RATES] = RequestRates(server.rates, metrics.count_limited)
     return app
 
 
@@ -102,20 +122,50 @@ def error_response(error: errors.RequestError) -> web.Response:
     return json_response({"error": {"code": error.code, "message": error.message}}, status=status, headers=headers)
 
 
+async def read_body(request: web.Request) -> bytes:
+    """Read the body, within its limits of size and time.
+
+    Raises:
+        TooLarge: it is, or says that it will be, over the limit.
+        TooSlow: it does not come.
+        Unsupported: it is compressed; nothing of ours sends such a thing, and a few bytes can unpack to gigabytes.
+    """
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower() != "identity":
+        raise errors.Unsupported("A compressed body is not accepted.")
+    if request.content_length is not None and request.content_length > request.client_max_size:
+        raise errors.TooLarge("The body is too large.")
+    try:
+        async with asyncio.timeout(request.app[SERVER].connections.body_seconds):
+            return await request.read()
+    except TimeoutError as error:
+        raise errors.TooSlow("The body did not come in time.") from error
+    except web.RequestPayloadError as error:
+        raise errors.Malformed("The body broke off.") from error
+
+
 async def read_json(request: web.Request, kind: type[T]) -> T:
     """Read the body as one msgspec type; unknown fields are ignored.
 
     Raises:
+        Unsupported: it says that it is something else than JSON.
         Malformed: the body is not JSON.
         Invalid: it is JSON, but a field is missing, of the wrong type or out of its limits.
         TooLarge: it is over the limit.
+        TooSlow: it does not come.
     """
+    if hdrs.CONTENT_TYPE in request.headers and not _is_json(request.content_type):
+        raise errors.Unsupported("The body must be JSON, and its Content-Type application/json.")
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
+        return msgspec.json.decode(await read_body(request), type=kind)
     except msgspec.ValidationError as error:
         raise errors.Invalid(f"The body does not fit: {error}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.Malformed("The body is not JSON.") from error
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def bearer_token(request: web.Request) -> str:
@@ -135,8 +185,11 @@ def authenticate(request: web.Request) -> Claims:
 
     Raises:
         NotAuthenticated: no bearer, or one that does not verify.
+        TooManyRequests: this person calls too often.
     """
-    return request.app[VERIFIER].verify(bearer_token(request))
+    claims = request.app[VERIFIER].verify(bearer_token(request))
+    request.app[RATES].check_user(claims.identity, writes=request.method not in _READING)
+    return claims
 
 
 def client_address(request: web.Request) -> str:
@@ -158,11 +211,13 @@ def _observe(port: str) -> Middleware:
         started = time.perf_counter()
         request_id = adopt_request_id(request.headers.get(REQUEST_ID_HEADER))
         status = 499  # What nginx says when the client went away before its answer.
-        try:
-            response = await handler(request)
-            status = response.status
-        finally:
-            _record(port, request, status, time.perf_counter() - started)
+        with _server_span(request, request_id) as span:
+            try:
+                response = await handler(request)
+                status = response.status
+            finally:
+                span.set("http.response.status_code", status)
+                _record(port, request, status, time.perf_counter() - started)
         if not response.prepared:
             response.headers[REQUEST_ID_HEADER] = request_id
         return response
@@ -170,13 +225,31 @@ def _observe(port: str) -> Middleware:
     return observe
 
 
-def _record(port: str, request: web.Request, status: int, seconds: float) -> None:
+def _server_span(request: web.Request, request_id: str) -> AbstractContextManager[tracing.Span]:
+    route = _route(request)
+    if route in _QUIET or hdrs.UPGRADE in request.headers:
+        # A socket lives for hours, and a span is sent at its end: what is said over it has spans of its own.
+        return nullcontext(tracing.NOTHING)
+    method = _method(request)
+    attributes = {"http.request.method": method, "http.route": route, "stampchat.request_id": request_id}
+    parent = request.headers.get(tracing.TRACEPARENT, "")
+    return tracing.span(f"{method} {route}", kind="server", parent=parent, attributes=attributes)
+
+
+def _route(request: web.Request) -> str:
     resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "unmatched"
+    return resource.canonical if resource is not None else "unmatched"
+
+
+def _method(request: web.Request) -> str:
+    return request.method if request.method in hdrs.METH_ALL else "OTHER"
+
+
+def _record(port: str, request: web.Request, status: int, seconds: float) -> None:
+    route = _route(request)
     # An upgraded socket lives for hours; its length is not a latency.
     elapsed = 0.0 if status == HTTPStatus.SWITCHING_PROTOCOLS else seconds
-    method = request.method if request.method in hdrs.METH_ALL else "OTHER"
-    request.app[METRICS].observe(port, route, method, status, elapsed)
+    request.app[METRICS].observe(port, route, _method(request), status, elapsed)
     level = logging.DEBUG if route in _QUIET else logging.INFO
     if logger.isEnabledFor(level):
         fields = {
@@ -189,6 +262,17 @@ def _record(port: str, request: web.Request, status: int, seconds: float) -> Non
             "client": client_address(request),
         }
         logger.log(level, "request", extra={"fields": fields})
+
+
+def _limit_addresses(login_path: str, socket_path: str) -> Middleware:
+    @web.middleware
+    async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        route = _route(request)
+        if route != socket_path:
+            request.app[RATES].check_address(client_address(request), is_login=route == login_path)
+        return await handler(request)
+
+    return limit
 
 
 @web.middleware
@@ -233,9 +317,10 @@ async def _livez(_request: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    ready, checks = await request.app[HEALTH].report()
-    word = "ready" if ready else "not ready"
-    return json_response({"status": word, "checks": checks}, status=200 if ready else 503)
+    report = await request.app[HEALTH].report()
+    word = "ready" if report.is_ready else "not ready"
+    answer = {"status": word, "checks": report.checks, "degraded": report.degraded}
+    return json_response(answer, status=200 if report.is_ready else 503)
 
 
 async def _metrics(request: web.Request) -> web.Response:

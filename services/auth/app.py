@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 
@@ -17,7 +18,7 @@ from services.auth.sessions import Sessions
 from services.auth.settings import AuthSettings
 from services.auth.store import Store
 from services.database import Database, open_database
-from services.health import Health
+from services.health import Health, watch_database
 from services.metrics import Metrics
 from services.peers import Peer, open_session
 from services.serve import Apps
@@ -34,9 +35,9 @@ async def open_apps(settings: AuthSettings) -> AsyncIterator[Apps]:
 
 def create_apps(settings: AuthSettings, database: Database, session: aiohttp.ClientSession) -> Apps:
     """Make both applications out of opened resources."""
-    health, metrics = Health(), Metrics()
-    health.register("database", database.ping)
-    public = create_public_app(server=settings.server, health=health, metrics=metrics)
+    health, metrics = Health(), Metrics("auth")
+    watch_database(health, metrics, database, Path(__file__).parent / "migrations")
+    public = create_public_app(server=settings.server, health=health, metrics=metrics, login_path="/login")
     public[VERIFIER] = Verifier(settings.token_keys)
     public[CHAT] = Peer("chat", settings.chat_public_url, session)
     public[SESSIONS] = Sessions(

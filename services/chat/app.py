@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 from aiohttp import web
@@ -20,7 +21,7 @@ from services.chat.settings import ChatSettings
 from services.chat.socket import Sockets
 from services.chat.store import Store
 from services.database import Database, open_database
-from services.health import Health
+from services.health import Health, watch_database
 from services.metrics import Metrics
 from services.peers import Peer, open_session
 from services.serve import Apps
@@ -35,7 +36,7 @@ PUSH_SECONDS = 2.0
 async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
     """Open what the service needs and close it at the end: sockets first, then what they wrote, then pushes."""
     async with open_database(settings.database) as database, open_session() as session:
-        metrics, store = Metrics(), Store(database)
+        metrics, store = Metrics("chat"), Store(database)
         counted = ChatMetrics(metrics.registry)
         notifier = _open_notifier(settings, store, session, counted)
         rooms = Rooms(counted.deliveries.inc)
@@ -68,8 +69,8 @@ def _open_notifier(
 
 def _create_apps(settings: ChatSettings, database: Database, metrics: Metrics) -> Apps:
     health = Health()
-    health.register("database", database.ping)
-    public = create_public_app(server=settings.server, health=health, metrics=metrics)
+    watch_database(health, metrics, database, Path(__file__).parent / "migrations")
+    public = create_public_app(server=settings.server, health=health, metrics=metrics, socket_path="/socket/websocket")
     add_public_routes(public)
     internal = create_internal_app(
         server=settings.server, health=health, metrics=metrics, credential=settings.credential, openapi=DESCRIPTION

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from services.chat.limits import Limits, load_limits
 from services.settings import (
@@ -49,22 +48,14 @@ class ChatSettings:
 
 def load_settings(source: Source) -> ChatSettings:
     """Read every setting; source.finish() then says what is wrong."""
+    server = load_server(source, public_port=PUBLIC_PORT, internal_port=INTERNAL_PORT)
     return ChatSettings(
-        server=load_server(source, public_port=PUBLIC_PORT, internal_port=INTERNAL_PORT),
+        server=server,
         database=load_database(source),
         credential=load_internal_credential(source),
         token_keys=load_public_keys(source),
         secret_key_base=source.secret_file("SECRET_KEY_BASE_FILE", least=MIN_SECRET),
         notifications_url=source.url("NOTIFICATIONS_INTERNAL_URL"),
-        allowed_origins=_load_origins(source),
+        allowed_origins=server.allowed_origins,
         limits=load_limits(source),
     )
-
-
-def _load_origins(source: Source) -> frozenset[str]:
-    origins = source.words("ALLOWED_ORIGINS")
-    for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or origin.lower() != f"{parts.scheme}://{parts.netloc.lower()}":
-            source.problem("ALLOWED_ORIGINS", f"holds {origin!r}, not an origin such as https://chat.example.org")
-    return frozenset(origin.lower() for origin in origins)

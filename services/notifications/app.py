@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 
 from services.database import Database, open_database
-from services.health import Health
+from services.health import Health, watch_database
 from services.metrics import Metrics
 from services.notifications.fcm import FcmSender
 from services.notifications.keys import PUSHER, STORE
@@ -33,8 +34,8 @@ async def open_apps(settings: NotificationsSettings) -> AsyncIterator[Apps]:
 
 def create_apps(settings: NotificationsSettings, database: Database, session: aiohttp.ClientSession) -> Apps:
     """Make both applications out of opened resources."""
-    health, metrics, store = Health(), Metrics(), Store(database)
-    health.register("database", database.ping)
+    health, metrics, store = Health(), Metrics("notifications"), Store(database)
+    watch_database(health, metrics, database, Path(__file__).parent / "migrations")
     public = create_public_app(server=settings.server, health=health, metrics=metrics)
     public[VERIFIER], public[STORE] = Verifier(settings.token_keys), store
     add_public_routes(public)

@@ -134,9 +134,11 @@ class TestInternalPort:
                 return response.status, await response.text()
 
         assert (await get("/livez"))[0] == 200
-        assert (await get("/readyz")) == (200, '{"status":"ready","checks":{}}')
+        assert (await get("/readyz")) == (200, '{"status":"ready","checks":{},"degraded":[]}')
         health.register("database", away)
-        assert (await get("/readyz")) == (503, '{"status":"not ready","checks":{"database":"failing: Gone."}}')
+        status, answer = await get("/readyz")
+        failing = {"status": "not ready", "checks": {"database": "failing: Gone."}, "degraded": []}
+        assert (status, json.loads(answer)) == (503, failing)
         assert (await get("/livez"))[0] == 200
         assert json.loads((await get("/openapi.json"))[1]) == {"openapi": "3.1.0"}
         assert (
@@ -168,4 +170,5 @@ async def test_a_check_that_hangs_is_a_check_that_fails(monkeypatch: pytest.Monk
     health = Health()
     health.register("slow", asyncio.Event().wait)
 
-    assert await health.report() == (False, {"slow": "failing: TimeoutError"})
+    report = await health.report()
+    assert (report.is_ready, report.checks) == (False, {"slow": "failing: TimeoutError"})
