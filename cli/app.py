@@ -15,9 +15,11 @@ from cli import (
     env,
     graph,
     images,
+    local,
     logs,
     outputs,
     preview,
+    secrets,
     smoke,
     status,
     test,
@@ -42,12 +44,14 @@ app = typer.Typer(
 
 _ANYWHERE = ("--debug", "--quiet", "-q")
 DEPLOY = "Deploy"
+WORK = "Work on it"
 LOOK = "Look"
 PARTS = "Parts and upkeep"
 
 app.command(rich_help_panel=DEPLOY)(up.up)
 app.command(rich_help_panel=DEPLOY)(preview.preview)
 app.command(rich_help_panel=DEPLOY)(destroy.destroy)
+app.command(rich_help_panel=WORK)(local.local)
 app.command(rich_help_panel=LOOK)(smoke.smoke)
 app.command(rich_help_panel=LOOK)(status.status)
 app.command(rich_help_panel=LOOK)(logs.logs)
@@ -56,6 +60,7 @@ app.command(rich_help_panel=LOOK)(graph.graph)
 app.command(rich_help_panel=LOOK)(env.env)
 app.add_typer(cluster.app, name="cluster", rich_help_panel=PARTS)
 app.add_typer(images.app, name="images", rich_help_panel=PARTS)
+app.add_typer(secrets.app, name="secrets", rich_help_panel=PARTS)
 app.command(rich_help_panel=PARTS, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     test.test
 )

@@ -128,6 +128,8 @@ class StackConfig:
         replicas: pods per service; the least that an autoscaler keeps in prod.
         max_replicas: the most that an autoscaler adds.
         signing_keys: generations of the token key; the last one signs, all of them verify.
+        internal_credentials: generations of the services' credential; the last one is shown, all of them are taken.
+        secret_key_base: the generation of chat's own key.
         gateway: how requests enter.
         hosted: what only prod has, else None.
     """
@@ -145,6 +147,8 @@ class StackConfig:
     replicas: int
     max_replicas: int
     signing_keys: tuple[int, ...]
+    internal_credentials: tuple[int, ...]
+    secret_key_base: int
     gateway: GatewayConfig
     hosted: HostedConfig | None
 
@@ -183,10 +187,14 @@ def validate_stack(values: Mapping[str, object]) -> StackConfig:
         replicas=replicas,
         max_replicas=reader.integer("maxReplicas", max(10, replicas), least=replicas, most=1000),
         signing_keys=reader.numbers("signingKeys", (1,)),
+        internal_credentials=reader.numbers("internalCredentials", (1,)),
+        secret_key_base=reader.numbers("secretKeyBases", (1,))[-1],
         gateway=_read_gateway(reader, place),
         hosted=hosted,
     )
     _check_firebase(reader, config)
+    # For people and `secrets check`: on which day each secret was set.
+    reader.nested("secretsSince")
     reader.reject_unread(f"is not a key that stack place {place} knows")
     reader.finish()
     return config

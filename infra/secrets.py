@@ -52,8 +52,10 @@ class Secrets(Component):
         private_keys = [self._generate(f"private-key-{generation}") for generation in config.signing_keys]
         values = self._application_values(config)
         values[AUTH.secret]["private_key"] = private_keys[-1]
-        values[CHAT.secret]["secret_key_base"] = self._generate("secret-key-base")
-        values[INTERNAL_SECRET] = {"credential": self._generate("internal-credential")}
+        values[CHAT.secret]["secret_key_base"] = self._generate(_generation("secret-key-base", config.secret_key_base))
+        credentials = [self._generate(_generation("internal-credential", n)) for n in config.internal_credentials]
+        # The newest comes first: a service shows the first line and takes any.
+        values[INTERNAL_SECRET] = {"credential": pulumi.Output.all(*reversed(credentials)).apply("\n".join)}
         if config.firebase_service_account is not None:
             account = pulumi.Output.secret(config.firebase_service_account.reveal())
             values[FIREBASE_SECRET] = {"firebase_service_account": account}
@@ -92,6 +94,11 @@ class Secrets(Component):
     def _checksum(self, values: pulumi.Input[Mapping[str, pulumi.Input[str]]]) -> pulumi.Output[str]:
         keyed = pulumi.Output.all(key=self._rollout_key, values=values)
         return pulumi.Output.unsecret(keyed.apply(lambda both: checksum(both["key"], both["values"])))
+
+
+def _generation(name: str, generation: int) -> str:
+    """Name a generation's resource; the first keeps the name that it had before there were any others."""
+    return name if generation == 1 else f"{name}-{generation}"
 
 
 def database_url(application: Application, password: SecretValue) -> SecretValue:

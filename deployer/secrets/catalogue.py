@@ -1,0 +1,148 @@
+"""Name every secret of a deployment: where it is kept, what makes it valid, who uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.errors import UsageError
+
+NAMESPACE = "stampchat"
+# A plain value beside the secrets: the day on which each was set.
+SINCE = f"{NAMESPACE}:secretsSince"
+
+
+@dataclass(frozen=True)
+class Given:
+    """Be a secret that only the user has; it stands encrypted in the stack's file.
+
+    Attributes:
+        name: what it is called on the command line.
+        key: its key in the stack's config, without the namespace.
+        what: what to ask for, in a few words.
+        used_by: the services whose pods mount it, and roll when it changes.
+    """
+
+    name: str
+    key: str
+    what: str
+    used_by: tuple[str, ...]
+
+    @property
+    def full_key(self) -> str:
+        """The key as the engine has it."""
+        return f"{NAMESPACE}:{self.key}"
+
+    def problems(self, text: str, project_id: str = "") -> list[str]:
+        """List what is wrong with a value, without quoting it.
+
+        Args:
+            text: the value.
+            project_id: the Firebase project that the stack names, or nothing.
+        """
+        from infra.config import database_url_problems, service_account_problems
+
+        if self is FIREBASE:
+            return service_account_problems(text, project_id)
+        return database_url_problems(text)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Be a secret that the program generates; each generation is a resource of its own.
+
+    Attributes:
+        name: what it is called on the command line.
+        key: the config key that lists its generations, the newest last; nothing where it is not rotated.
+        resource: the name of a generation's resource in the state.
+        used_by: the services whose pods roll when it changes.
+        overlap: what the older generation stays valid for once the new one is deployed; nothing where it goes at once.
+    """
+
+    name: str
+    key: str
+    resource: Callable[[int], str]
+    used_by: tuple[str, ...]
+    overlap: str
+
+    @property
+    def full_key(self) -> str:
+        """The key as the engine has it."""
+        return f"{NAMESPACE}:{self.key}"
+
+    def generations(self, config: Mapping[str, Any]) -> list[int]:
+        """Return the generations that the stack's config lists."""
+        listed = config.get(self.full_key) or [1]
+        return [int(number) for number in listed]
+
+
+def _later(name: str) -> Callable[[int], str]:
+    """Name generations so that the first keeps the name which it had before there were any others."""
+    return lambda generation: name if generation == 1 else f"{name}-{generation}"
+
+
+_ALL = ("auth", "chat", "notifications")
+AUTH_DATABASE = Given("auth-database-url", "authDatabaseUrl", "the auth service's database", ("auth",))
+CHAT_DATABASE = Given("chat-database-url", "chatDatabaseUrl", "the chat service's database", ("chat",))
+NOTIFICATIONS_DATABASE = Given(
+    "notifications-database-url",
+    "notificationsDatabaseUrl",
+    "the notifications service's database",
+    ("notifications",),
+)
+FIREBASE = Given(
+    "firebase-service-account", "firebaseServiceAccount", "the Firebase service account's JSON file", ("notifications",)
+)
+DATABASES = (AUTH_DATABASE, CHAT_DATABASE, NOTIFICATIONS_DATABASE)
+GIVEN = (*DATABASES, FIREBASE)
+
+PRIVATE_KEY = Generated(
+    "private-key",
+    "signingKeys",
+    lambda generation: f"private-key-{generation}",
+    _ALL,
+    "tokens that it signed stay good for their hour",
+)
+SECRET_KEY_BASE = Generated("secret-key-base", "secretKeyBases", _later("secret-key-base"), ("chat",), "")
+INTERNAL_CREDENTIAL = Generated(
+    "internal-credential", "internalCredentials", _later("internal-credential"), _ALL, "pods that still show it"
+)
+GENERATED = (PRIVATE_KEY, SECRET_KEY_BASE, INTERNAL_CREDENTIAL)
+
+
+def find_given(name: str) -> Given:
+    """Return a secret that the user sets, by its name or its config key.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    for secret in GIVEN:
+        if name in (secret.name, secret.key, secret.full_key):
+            return secret
+    if name in _names(GENERATED):
+        raise UsageError(
+            f"{name} is generated and never set by hand.", advice=f"`./stampchat secrets rotate {name}` renews it."
+        )
+    raise UsageError(f"There is no secret {name!r}.", advice=f"Known are {', '.join(_names(GIVEN))}.")
+
+
+def find_generated(name: str) -> Generated:
+    """Return a secret that can be rotated, by its name; underscores, as in the cluster's Secrets, do as well.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    for secret in GENERATED:
+        if name.replace("_", "-") == secret.name:
+            return secret
+    if name in _names(GIVEN):
+        raise UsageError(
+            f"{name} is yours, so its new value comes from you.",
+            advice=f"Make a new one where it comes from, then `./stampchat secrets set {name}`.",
+        )
+    raise UsageError(f"There is no secret {name!r}.", advice=f"Known are {', '.join(_names(GENERATED))}.")
+
+
+def _names(secrets: Sequence[Given | Generated]) -> list[str]:
+    return [secret.name for secret in secrets]

@@ -1,0 +1,143 @@
+"""Say for each secret whether it is set, valid, how old, and for whom; never what it is."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.project import load_checkpoint
+from deployer.report import Report
+from deployer.secrets.catalogue import DATABASES, FIREBASE, GENERATED, GIVEN, NAMESPACE, SINCE, Generated, Given
+from deployer.secrets.probe import probe_database
+from deployer.secrets.store import PROJECT, stack_path
+from deployer.secrets.vault import Vault
+from deployer.stack_file import load_stack_file
+from deployer.workspace import Workspace
+
+OLD_DAYS = 365
+
+
+@dataclass(frozen=True)
+class SecretState:
+    """Say how one secret is.
+
+    Attributes:
+        name: what it is called on the command line.
+        set: whether there is one; a generated one comes with the first `up`.
+        needed: whether the stack asks for it.
+        problems: what is wrong with it.
+        set_on: the day, where it is known.
+        age_days: since then.
+        used_by: the services that mount it.
+        note: what else there is to say: where a database is and whether it answers, which generations there are.
+    """
+
+    name: str
+    set: bool
+    needed: bool
+    problems: tuple[str, ...]
+    set_on: str
+    age_days: int | None
+    used_by: tuple[str, ...]
+    note: str
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing has to be done about it."""
+        return not self.problems and (self.set or not self.needed)
+
+
+def check_secrets(workspace: Workspace, stack: str, report: Report, *, reach: bool = False) -> list[SecretState]:
+    """Look at every secret of a stack.
+
+    Args:
+        workspace: the checkout.
+        stack: the stack's name.
+        report: where progress goes.
+        reach: whether to ask the databases for an answer.
+
+    Raises:
+        UsageError: the passphrase does not open them.
+    """
+    settings = load_stack_file(stack_path(workspace, stack))
+    config = settings.get("config") or {}
+    values = Vault(workspace, stack, settings, report).open() if any(config.get(s.full_key) for s in GIVEN) else {}
+    reached = _reach(values, report) if reach else {}
+    since = config.get(SINCE) or {}
+    given = [_given(secret, config, values, since, reached.get(secret, "")) for secret in GIVEN]
+    made = {
+        str(resource["urn"]).rpartition("::")[2]: str(resource.get("created") or "")
+        for resource in load_checkpoint(workspace, stack).get("resources") or []
+        if str(resource.get("type")).startswith("random:")
+    }
+    return given + [_generated(secret, config, made) for secret in GENERATED]
+
+
+def _given(
+    secret: Given, config: Mapping[str, Any], values: Mapping[str, str], since: Mapping[str, str], reached: str
+) -> SecretState:
+    text = values.get(secret.full_key, "")
+    problems = tuple(secret.problems(text, str(config.get(PROJECT) or ""))) if text else ()
+    stored = config.get(secret.full_key)
+    if stored and not isinstance(stored, Mapping):
+        problems = (*problems, "stands in the file unencrypted; set it again")
+    day = str(since.get(secret.key) or "")
+    return SecretState(
+        name=secret.name,
+        set=bool(text),
+        needed=secret is not FIREBASE or config.get(f"{NAMESPACE}:push") == "fcm",
+        problems=problems,
+        set_on=day,
+        age_days=_age(day),
+        used_by=secret.used_by,
+        note="; ".join(part for part in (_describe(secret, text) if not problems else "", reached) if part),
+    )
+
+
+def _generated(secret: Generated, config: Mapping[str, Any], made: Mapping[str, str]) -> SecretState:
+    generations = secret.generations(config)
+    day = made.get(secret.resource(generations[-1]), "")[:10]
+    listed = ", ".join(map(str, generations))
+    waiting = [number for number in generations if secret.resource(number) not in made]
+    note = f"generation {listed}" + ("; comes with the next up" if waiting else "")
+    return SecretState(
+        name=secret.name,
+        set=not waiting,
+        needed=False,
+        problems=(),
+        set_on=day,
+        age_days=_age(day),
+        used_by=secret.used_by,
+        note=note,
+    )
+
+
+def _describe(secret: Given, text: str) -> str:
+    from infra.config import parse_database_url, service_account_project
+
+    if not text:
+        return ""
+    return f"project {service_account_project(text)}" if secret is FIREBASE else str(parse_database_url(text))
+
+
+def _reach(values: Mapping[str, str], report: Report) -> dict[Given, str]:
+    from infra.config import database_url_problems, parse_database_url
+
+    report.note("asking the databases for an answer")
+    addresses = {
+        secret: parse_database_url(values[secret.full_key])
+        for secret in DATABASES
+        if values.get(secret.full_key) and not database_url_problems(values[secret.full_key])
+    }
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(addresses, pool.map(probe_database, addresses.values()), strict=True))
+
+
+def _age(day: str) -> int | None:
+    try:
+        return (dt.datetime.now(dt.UTC).date() - dt.date.fromisoformat(day)).days
+    except ValueError:
+        return None
