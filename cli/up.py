@@ -55,16 +55,14 @@ def up(
 
 def _tell(url: str, *, changed: bool, seconds: float) -> None:
     from cli.display import elapsed
+    from deployer.greeting import login_lines
 
     done = f"up in {elapsed(seconds)}" if changed else f"up as it was: nothing to change ({elapsed(seconds)})"
     write("", f"StampChat is {done}.")
     if url:
         write(
             "",
-            f"  URL       {url}",
-            f"  Log in    curl -s {url}/auth/login -H 'Content-Type: application/json' \\",
-            """                 -d '{"authProvider": "dev", "token": "Ada"}'""",
-            "            any name will do; the answer's token goes into `Authorization: Bearer …`",
+            *login_lines(url),
             "  Try it    ./stampchat smoke        two users chat through the gateway",
             "  Look      ./stampchat status       ./stampchat logs chat",
         )

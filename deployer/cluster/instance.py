@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from deployer.cluster.model import Instance
-from deployer.cluster.ports import find_holders, port_free, port_taken
 from deployer.errors import DeployError, UsageError
+from deployer.ports import find_holders, port_free, port_taken
 from deployer.workspace import Workspace
 
 _FIRST_PORT = 8080

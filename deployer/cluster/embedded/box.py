@@ -18,8 +18,8 @@ from deployer.cluster.embedded import cgroups
 from deployer.cluster.embedded.files import write_private
 from deployer.cluster.embedded.layout import BOX_STATUS, Layout
 from deployer.cluster.instance import claim_number
-from deployer.cluster.ports import port_taken
 from deployer.errors import DeployError
+from deployer.ports import port_taken
 
 _BACKLOG = 512
 _START_TIMEOUT = 60.0

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from deployer import ports
 from deployer.cluster import instance as subject
-from deployer.cluster import ports
 from deployer.cluster.instance import claim_number, load_instance
-from deployer.cluster.ports import Holder
 from deployer.errors import DeployError, UsageError
+from deployer.ports import Holder
 from deployer.workspace import Workspace
 from tests.ports import free_port
 

@@ -1,0 +1,13 @@
+"""The three services on this machine, without a cluster, without root, without Docker: for working on them.
+
+`run` starts one Postgres, auth, chat, notifications and Traefik, and keeps them until Ctrl-C; `find_running` says
+where they answer.
+"""
+
+from __future__ import annotations
+
+from deployer.local.claim import Running, find_running
+from deployer.local.options import LocalOptions
+from deployer.local.run import run
+
+__all__ = ["LocalOptions", "Running", "find_running", "run"]
