@@ -19,6 +19,7 @@ from aiohttp import web
 
 from services.connections import Door, GuardedRunner, Watch
 from services.errors import StartError
+from services.file_limit import raise_file_limit
 from services.health import Health
 from services.logs import configure_logging
 from services.migrations import migrate
@@ -28,6 +29,8 @@ from services.web import METRICS
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
+# After a restart everybody connects at once; the kernel caps it at net.core.somaxconn, usually 4096.
+BACKLOG = 4096
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 logger = logging.getLogger(__name__)
 
@@ -111,7 +114,7 @@ async def listening(apps: Apps, server: ServerSettings) -> AsyncIterator[Ports]:
 async def _bind(runner: web.AppRunner, host: str, port: int) -> int:
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
     except OSError as error:
         raise StartError(f"Port {port} of {host} cannot be bound: {error.strerror or error}.") from error
     return int(runner.addresses[0][1])
@@ -174,6 +177,7 @@ def _run_server(service: Service[S], source: Source, environ: Mapping[str, str])
     configure_logging(service.name, settings.server.log_level)
     if unread := source.unread():
         logger.warning("unknown settings", extra={"fields": {"names": unread}})
+    raise_file_limit(settings.server.connections.most)
     with tracing(service.name, environ), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(service.open_apps(settings), settings.server))
 

@@ -51,6 +51,7 @@ class Outcome:
         p50: milliseconds from sending to delivery, half of the deliveries.
         p99: the same, 99 of 100.
         cores: CPU used while messages went around, by name; "other" is what none of them used.
+        microseconds: CPU of each server for one message, whoever else shares the machine.
         why: the first few failures.
     """
 
@@ -70,6 +71,7 @@ class Outcome:
     p50: float = 0.0
     p99: float = 0.0
     cores: dict[str, float] = field(default_factory=dict)
+    microseconds: dict[str, float] = field(default_factory=dict)
     why: tuple[str, ...] = ()
 
     @property
@@ -114,9 +116,11 @@ def run_load(load: Load, *, python: Path, servers: Mapping[str, int], hold: floa
         for worker in workers:
             _write(worker, str(time.monotonic_ns() + LEAD_NANOSECONDS) if speaks else "")
         counted = [_read(worker, load.most_seconds + 30) for worker in workers]
-        cores = usage.cores(sum(part["cpu"] for part in counted)) if speaks else {}
+        totals = _add_up(counted)
+        if speaks:
+            totals |= usage.per_second_and_message(sum(part["cpu"] for part in counted), totals["sent"])
         why += [reason for part in counted for reason in part["why"]]
-        return Outcome(**common, **_add_up(counted), cores=cores, why=tuple(why[:3]))
+        return Outcome(**common, **totals, why=tuple(why[:3]))
 
 
 class _Usage:
@@ -128,13 +132,15 @@ class _Usage:
         self._busy = busy_seconds()
         self._started = time.monotonic()
 
-    def cores(self, generator: float) -> dict[str, float]:
-        """Return who used how many cores; those of the generator are told."""
+    def per_second_and_message(self, generator: float, messages: int) -> dict[str, dict[str, float]]:
+        """Return who used how many cores, and how much of them a message; what the generator used is told."""
         busy, elapsed = busy_seconds() - self._busy, time.monotonic() - self._started
         used = {name: cpu_seconds(pid) - self._cpu[name] for name, pid in self._servers.items()}
+        microseconds = {name: round(seconds / max(1, messages) * 1e6, 1) for name, seconds in used.items()}
         used["generator"] = generator
         used["other"] = busy - sum(used.values())
-        return {name: round(seconds / elapsed, 2) for name, seconds in used.items()}
+        cores = {name: round(seconds / elapsed, 2) for name, seconds in used.items()}
+        return {"cores": cores, "microseconds": microseconds}
 
 
 @contextmanager

@@ -111,7 +111,10 @@ def _cores(outcomes: Sequence[Outcome]) -> str:
     if not outcomes or not outcomes[0].cores:
         return ""
     names = [name for name in outcomes[0].cores if name != "other"]
-    return ", ".join(f"{name} {median(outcome.cores[name] for outcome in outcomes):.2f}" for name in names)
+    parts = [f"{name} {median(outcome.cores[name] for outcome in outcomes):.2f}" for name in names]
+    costs = outcomes[0].microseconds
+    each = [f"{name} {median(outcome.microseconds[name] for outcome in outcomes):.0f}" for name in costs]
+    return ", ".join(parts) + "; us a message: " + ", ".join(each)
 
 
 def _median(outcomes: Sequence[Outcome], figure: str) -> float:

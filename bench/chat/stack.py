@@ -25,8 +25,18 @@ from services.tokens import Signer, encode_public_key
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 30
-# Everybody of a load shares one address and one hour, and a flood asks for more than a person does.
-RAISED = {"EVENTS_PER_SECOND": "5000", "EVENTS_BURST": "10000"}
+# Everybody of a load shares one address and one minute, and a flood asks for more than a person does.
+RAISED = {
+    "EVENTS_PER_SECOND": "5000",
+    "EVENTS_BURST": "10000",
+    "USER_EVENTS_PER_SECOND": "5000",
+    "USER_EVENTS_BURST": "10000",
+    "WHISPERS_PER_SECOND": "5000",
+    "WHISPERS_BURST": "10000",
+    "HANDSHAKES_PER_SECOND": "10000",
+    "HANDSHAKES_BURST": "20000",
+    "MAX_CONNECTIONS": "15000",
+}
 
 PEOPLE = """
 WITH people AS (

@@ -48,8 +48,9 @@ class Worker:
 
     async def run(self) -> None:
         """Go through the stages."""
-        _tell(await self._connect())
+        # Many sockets take a while to open, and the first must not be idle for too long.
         beating = asyncio.create_task(self._beat())
+        _tell(await self._connect())
         begin = await _ask()
         _tell(await self._send_all(int(begin)) if begin else self._report(0.0))
         beating.cancel()
