@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-from cli.context import AsJson, Stack, settings_of, write, write_json
+from cli.context import AsJson, Settings, Stack, settings_of, write, write_json
 from cli.up import Port, Refresh
+
+if TYPE_CHECKING:
+    from deployer.up import UpOptions
+
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")]
+From = Annotated[
+    list[Path] | None,
+    typer.Option("--from", help="With --markdown: a report that --json printed, instead of a preview; repeatable."),
+]
 
 
 def preview(
@@ -15,6 +28,8 @@ def preview(
     port: Port = None,
     refresh: Refresh = False,
     as_json: AsJson = False,
+    markdown: Markdown = False,
+    reports: From = None,
 ) -> None:
     """Show what up would change in the cluster, and change nothing there.
 
@@ -25,19 +40,66 @@ def preview(
       ./stampchat preview
 
       ./stampchat preview --json | jq .changes
+
+      ./stampchat preview --markdown --from dev.json --from prod.json > comment.md
     """
-    from deployer.up import UpOptions, up
+    from deployer.up import UpOptions
 
     settings = settings_of(context)
     options = UpOptions(stack=stack, port=port, refresh=refresh, preview_only=True)
-    with settings.display() as display:
-        result = up(settings.workspace, options, display)
-    outcome = result.outcome
-    if as_json:
-        changes = [
-            {"op": change.op, "urn": change.resource.urn, "differs": list(change.diffs)} for change in outcome.changes
-        ]
-        write_json({"counts": outcome.counts, "changes": changes, "warnings": outcome.warnings})
+    if markdown or as_json:
+        found = [_load(path) for path in reports] if reports else [_report(settings, options)]
+        if markdown:
+            from deployer.comment import parse_section, render_comment
+
+            write(render_comment([parse_section(report) for report in found]))
+        else:
+            write_json(found[0] if len(found) == 1 else found)
+        if any(report.get("error") or report.get("policies") for report in found):
+            raise typer.Exit(1)
         return
+    from deployer.up import up
+
+    with settings.display() as display:
+        outcome = up(settings.workspace, options, display).outcome
     write(*(change.planned for change in outcome.changes))
     write("Nothing to change." if outcome.is_unchanged else f"{outcome.planned}.")
+
+
+def _report(settings: Settings, options: UpOptions) -> dict[str, Any]:
+    """Preview, and tell a failure as part of the report: a comment says it too."""
+    from deployer.errors import DeployError
+    from deployer.up import up
+
+    with settings.display() as display:
+        try:
+            outcome = up(settings.workspace, options, display).outcome
+        except DeployError as error:
+            return {"stack": options.stack, "error": str(error)}
+    changes = [
+        {
+            "op": change.op,
+            "urn": change.resource.urn,
+            "name": str(change.resource),
+            "differs": list(change.diffs),
+            "lines": list(change.lines),
+        }
+        for change in outcome.changes
+    ]
+    return {
+        "stack": options.stack,
+        "counts": outcome.counts,
+        "changes": changes,
+        "warnings": outcome.warnings,
+        "policies": outcome.policies,
+    }
+
+
+def _load(path: Path) -> dict[str, Any]:
+    from deployer.errors import UsageError
+
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is no report of a preview: {error}.") from error
+    return loaded if isinstance(loaded, dict) else {}

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deployer.difference import difference
+
 _LAST_INDEX = re.compile(r"\[\d+\]$")
 _SHOWN_DIFFS = 3
 # The engine marks colours in its texts as <{%reset%}>.
@@ -65,12 +67,21 @@ def parse_urn(urn: str) -> Resource:
 
 @dataclass(frozen=True)
 class Change:
-    """One planned or finished change of one resource."""
+    """One planned or finished change of one resource.
+
+    Attributes:
+        op: the engine's operation.
+        resource: which one.
+        diffs: the paths of the properties that differ.
+        custom: whether it is a resource of a plugin, and no component.
+        lines: what changes, as `deployer.difference` writes it; secrets are masked by the engine.
+    """
 
     op: str
     resource: Resource
     diffs: tuple[str, ...] = ()
     custom: bool = True
+    lines: tuple[str, ...] = ()
 
     @property
     def doing(self) -> str:
@@ -149,7 +160,13 @@ def parse_change(metadata: Mapping[str, Any]) -> Change:
         resource=parse_urn(str(metadata.get("urn", ""))),
         diffs=tuple(sorted(diffs)),
         custom=bool(state.get("custom")),
+        lines=tuple(difference(str(metadata.get("op", "")), _inputs(metadata, "old"), _inputs(metadata, "new"), diffs)),
     )
+
+
+def _inputs(metadata: Mapping[str, Any], which: str) -> Mapping[str, Any]:
+    inputs = (metadata.get(which) or {}).get("inputs")
+    return inputs if isinstance(inputs, Mapping) else {}
 
 
 class Reader:
