@@ -95,7 +95,7 @@ class Peer:
             PeerUnavailable: nobody does.
         """
         async with asyncio.timeout(PING_SECONDS):
-            await self.get("/livez")
+            await self._ask(hdrs.METH_GET, "/livez", None)
 
     async def _request(self, method: str, path: str, body: object) -> Any:
         # A path may name a person; what is called tells enough.

@@ -166,8 +166,8 @@ class ConnectionSettings:
 
     most: int = 30_000
     most_waiting: int = 1000
-    head_seconds: int = 10
-    body_seconds: int = 15
+    head_seconds: float = 10
+    body_seconds: float = 15
 
 
 @dataclass(frozen=True)
@@ -276,8 +276,8 @@ def _load_connections(source: Source) -> ConnectionSettings:
     return ConnectionSettings(
         most=source.integer("MAX_CONNECTIONS", usual.most, least=1, most=_MANY),
         most_waiting=source.integer("MAX_WAITING_CONNECTIONS", usual.most_waiting, least=1, most=_MANY),
-        head_seconds=source.integer("HEAD_SECONDS", usual.head_seconds, least=1, most=600),
-        body_seconds=source.integer("BODY_SECONDS", usual.body_seconds, least=1, most=600),
+        head_seconds=source.integer("HEAD_SECONDS", int(usual.head_seconds), least=1, most=600),
+        body_seconds=source.integer("BODY_SECONDS", int(usual.body_seconds), least=1, most=600),
     )
 
 
