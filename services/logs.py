@@ -1,4 +1,9 @@
-"""Write one JSON object a line, with the request's id and its trace's in each."""
+"""Write one JSON object a line, with the request's id and its trace's in each, and no secret in any.
+
+Nothing of ours hands a secret to the log. What others raise is another matter: Postgres quotes the row that broke a
+rule, an HTTP client its address. So of an exception the log has the place, the type, and the text without what is
+quoted in it; and whatever looks like a token or an address with a password is blotted out of every line.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,8 @@ import logging
 import re
 import secrets
 import sys
+import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +24,13 @@ from services import tracing
 REQUEST_ID_HEADER = "X-Request-ID"
 # What another service or a client may hand us; anything else could forge log lines.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+# A JWT; the password of an address; what follows the name of the scheme in a header.
+_SECRETS = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|(?<=://)[^/@\s\"\\]+(?=@)|(?<=[Bb]earer )[^\s\"'\\]{8,}")
+# The longest quotation: Postgres may quote a text that has quotation marks in it.
+_QUOTED = re.compile(r"'.*'|\".*\"|“.*”|\(.*\)", re.DOTALL)
+_BLOT = "[…]"
+# How far a chain of causes is followed.
+_MOST_CAUSES = 8
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 
@@ -60,7 +74,38 @@ class JsonFormatter(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode("utf-8", errors="replace")
+        return _SECRETS.sub(_BLOT, msgspec.json.encode(line, enc_hook=str).decode("utf-8", errors="replace"))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
+        """Return where an exception was raised, and describe() of it and of its causes."""
+        causes = list(_causes(ei[1]))
+        return "\nwhich led to\n".join(
+            "".join(traceback.format_tb(error.__traceback__)) + describe(error) for error in reversed(causes)
+        )
+
+
+def describe(error: BaseException) -> str:
+    """Name an exception by its type and its text, without what is quoted in that.
+
+    Args:
+        error: whatever was raised, by whomever.
+    """
+    lines = str(error).splitlines()
+    # Behind its first line Postgres tells the row or the value; an error of our own has one line.
+    text = _QUOTED.sub(_BLOT, lines[0]) if lines else ""
+    name = type(error).__name__
+    return f"{name}: {_SECRETS.sub(_BLOT, text)}" if text else name
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(_MOST_CAUSES):
+        if error is None:
+            return
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        else:
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def configure_logging(service: str, level: str) -> None:
@@ -68,6 +113,11 @@ def configure_logging(service: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    sys.excepthook = _log_crash
     # At info these name every statement and URL, and a URL can hold a token.
     for chatty in ("aiohttp.access", "asyncio", "google.auth", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _log_crash(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    logging.getLogger(__name__).critical("the process ends", exc_info=(kind, error, trace))

@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from services import errors, tracing
 from services.cors import allow_origins
 from services.health import Health
-from services.logs import REQUEST_ID_HEADER, adopt_request_id
+from services.logs import REQUEST_ID_HEADER, adopt_request_id, describe
 from services.metrics import Metrics
 from services.rate_limits import RequestRates
 from services.settings import Secret, ServerSettings
@@ -52,6 +52,8 @@ STATUS: Mapping[type[errors.RequestError], int] = {
 _OPEN = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json"})
 # Probes and scrapes come every few seconds and say nothing new.
 _QUIET = _OPEN
+_UNMATCHED = "unmatched"
+_MOST_PATH = 200
 _READING = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 T = TypeVar("T")
@@ -238,7 +240,7 @@ def _server_span(request: web.Request, request_id: str) -> AbstractContextManage
 
 def _route(request: web.Request) -> str:
     resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "unmatched"
+    return resource.canonical if resource is not None else _UNMATCHED
 
 
 def _method(request: web.Request) -> str:
@@ -255,8 +257,8 @@ def _record(port: str, request: web.Request, status: int, seconds: float) -> Non
         fields = {
             "port": port,
             "method": request.method,
-            # The path alone: a query can hold a token.
-            "path": request.path,
+            # A query can hold a token and a path an invitation: a call that exists is named by its pattern.
+            "path": request.path[:_MOST_PATH] if route == _UNMATCHED else route,
             "status": status,
             "milliseconds": round(seconds * 1000, 1),
             "client": client_address(request),
@@ -281,7 +283,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except errors.RequestError as error:
         if error.__cause__ is not None and isinstance(error, errors.Unavailable):
-            logger.warning("unavailable", extra={"fields": {"code": error.code, "cause": repr(error.__cause__)}})
+            logger.warning("unavailable", extra={"fields": {"code": error.code, "cause": describe(error.__cause__)}})
         return error_response(error)
     except web.HTTPException as answer:
         return _answer_router(answer)
