@@ -63,6 +63,7 @@ def _auth(config: StackConfig) -> dict[str, str]:
         "PRIVATE_KEY_FILE": f"{SECRETS_PATH}/private_key",
         "CHAT_INTERNAL_URL": f"http://{CHAT.name}:{CHAT.internal_port}",
         "CHAT_PUBLIC_URL": f"http://{CHAT.name}:{CHAT.public_port}",
+        "NOTIFICATIONS_INTERNAL_URL": f"http://{NOTIFICATIONS.name}:{NOTIFICATIONS.internal_port}",
         "LOGIN": ",".join(config.login),
     }
     if config.firebase_project_id:

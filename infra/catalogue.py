@@ -118,5 +118,7 @@ CALLS = (
     Call(AUTH, CHAT, CHAT.internal_port),
     # Auth's /test-chat passes on chat's public /test.
     Call(AUTH, CHAT, CHAT.public_port),
+    # An account that is deleted.
+    Call(AUTH, NOTIFICATIONS, NOTIFICATIONS.internal_port),
     Call(CHAT, NOTIFICATIONS, NOTIFICATIONS.internal_port),
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 
+from services.auth.accounts import Accounts
+from services.auth.deletions import Deletions
 from services.auth.firebase import FirebaseVerifier
 from services.auth.firebase_keys import FirebaseKeys
-from services.auth.keys import CHAT, SESSIONS
+from services.auth.keys import ACCOUNTS, CHAT, SESSIONS
 from services.auth.openapi import DESCRIPTION
 from services.auth.providers import Provider, dev_profile
 from services.auth.routes import add_routes
@@ -30,7 +33,14 @@ from services.web import VERIFIER, create_internal_app, create_public_app
 async def open_apps(settings: AuthSettings) -> AsyncIterator[Apps]:
     """Open what the service needs and close it at the end."""
     async with open_database(settings.database) as database, open_session() as session:
-        yield create_apps(settings, database, session)
+        apps = create_apps(settings, database, session)
+        accounts = apps.public[ACCOUNTS]
+        unfinished = asyncio.create_task(accounts.run())
+        try:
+            yield apps
+        finally:
+            accounts.close()
+            await unfinished
 
 
 def create_apps(settings: AuthSettings, database: Database, session: aiohttp.ClientSession) -> Apps:
@@ -40,9 +50,14 @@ def create_apps(settings: AuthSettings, database: Database, session: aiohttp.Cli
     public = create_public_app(server=settings.server, health=health, metrics=metrics, login_path="/login")
     public[VERIFIER] = Verifier(settings.token_keys)
     public[CHAT] = Peer("chat", settings.chat_public_url, session)
+    chat = Peer("chat", settings.chat_internal_url, session, credential=settings.credential)
+    notifications = Peer("notifications", settings.notifications_internal_url, session, credential=settings.credential)
+    health.register("chat", chat.ping, essential=False)
+    health.register("notifications", notifications.ping, essential=False)
+    public[ACCOUNTS] = Accounts(Deletions(database), chat, notifications, metrics.registry)
     public[SESSIONS] = Sessions(
         store=Store(database),
-        chat=Peer("chat", settings.chat_internal_url, session, credential=settings.credential),
+        chat=chat,
         signer=Signer(settings.private_key),
         providers=_providers(settings, session),
         session_seconds=settings.session_seconds,

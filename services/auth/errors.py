@@ -6,7 +6,8 @@ RequestError
 ├── NotAuthenticated
 │   └── SessionOver: the token is good, but it cannot be renewed
 └── Unavailable
-    └── ProviderUnavailable: the provider's keys cannot be had
+    ├── ProviderUnavailable: the provider's keys cannot be had
+    └── AccountLeaving: the account is being deleted, and a new one cannot be made before that is done
 """
 
 from __future__ import annotations
@@ -30,3 +31,9 @@ class ProviderUnavailable(Unavailable):
     """Say that a login cannot be checked for now."""
 
     code = "provider_unavailable"
+
+
+class AccountLeaving(Unavailable):
+    """Put a login off until the former account of the same person is deleted."""
+
+    code = "account_being_deleted"

@@ -37,10 +37,23 @@ class RefreshAnswer(msgspec.Struct):
     token: str
 
 
+class AccountDeleted(msgspec.Struct):
+    """Be the answer of DELETE /account.
+
+    Attributes:
+        deleted: always true: nobody can use the account any more.
+        pending: whether a part of it is still being removed.
+    """
+
+    deleted: bool
+    pending: bool
+
+
 OPERATIONS = (
     Operation("get", "/test", "Say that the service answers.", Status),
     Operation("get", "/test-chat", "Say what the chat service's own test answers.", ChatStatus, errors=(502,)),
     Operation("post", "/login", "Log somebody in.", LoginAnswer, body=LoginRequest, errors=(400, 413, 422)),
     Operation("post", "/refresh", "Renew the bearer's session.", RefreshAnswer, bearer=True),
+    Operation("delete", "/account", "Delete the bearer's account.", AccountDeleted, bearer=True),
 )
 DESCRIPTION = build_openapi("StampChat auth", OPERATIONS)

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from services.auth.keys import CHAT, SESSIONS
+from services.auth.keys import ACCOUNTS, CHAT, SESSIONS
 from services.errors import BadGateway, PeerUnavailable
 from services.tokens import MAX_TOKEN_LENGTH
 from services.web import NO_NUL, Line, authenticate, json_response, read_json
@@ -31,6 +31,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/test-chat", test_chat)
     app.router.add_post("/login", login)
     app.router.add_post("/refresh", refresh)
+    app.router.add_delete("/account", delete_account)
 
 
 async def test(_request: web.Request) -> web.Response:
@@ -55,3 +56,9 @@ async def login(request: web.Request) -> web.Response:
 async def refresh(request: web.Request) -> web.Response:
     """Renew the session of the bearer; the body says nothing that the bearer does not."""
     return json_response({"token": await request.app[SESSIONS].refresh(authenticate(request))})
+
+
+async def delete_account(request: web.Request) -> web.Response:
+    """Delete the bearer's account, everywhere; what cannot be done at once is done later."""
+    is_done = await request.app[ACCOUNTS].delete(authenticate(request))
+    return json_response({"deleted": True, "pending": not is_done})

@@ -53,11 +53,13 @@ class Sessions:
         Raises:
             LoginRefused: nobody we trust vouches for them.
             PeerUnavailable: the chat service is away; the next login heals it.
+            AccountLeaving: their former account is being deleted.
         """
         if provider not in self._providers:
             raise LoginRefused("This login provider is not on here.", code="unknown_provider")
         user = await self._store.find_or_create(await self._providers[provider](token))
         await self._ensure_chat_user(user)
+        await self._store.confirm(user)
         return {**user.public(), "token": self._mint(user, auth_time=int(self._clock()))}
 
     async def refresh(self, claims: Claims) -> str:

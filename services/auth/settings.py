@@ -35,6 +35,7 @@ class AuthSettings:
         token_keys: the public keys whose tokens are still good, its own among them.
         chat_internal_url: where chat users are made.
         chat_public_url: what GET /test-chat asks.
+        notifications_internal_url: where the devices of a deleted account are forgotten.
         logins: who may vouch for people.
         firebase_project_id: the project whose ID tokens are ours; empty without the google login.
         firebase_keys_url: where the provider's keys lie.
@@ -48,6 +49,7 @@ class AuthSettings:
     token_keys: PublicKeys
     chat_internal_url: str
     chat_public_url: str
+    notifications_internal_url: str
     logins: tuple[str, ...]
     firebase_project_id: str = ""
     firebase_keys_url: str = KEYS_URL
@@ -70,6 +72,7 @@ def load_settings(source: Source) -> AuthSettings:
         token_keys=token_keys,
         chat_internal_url=source.url("CHAT_INTERNAL_URL"),
         chat_public_url=source.url("CHAT_PUBLIC_URL"),
+        notifications_internal_url=source.url("NOTIFICATIONS_INTERNAL_URL"),
         logins=logins,
         firebase_project_id=source.text("FIREBASE_PROJECT_ID", None if google else ""),
         firebase_keys_url=source.url("FIREBASE_KEYS_URL", KEYS_URL),

@@ -122,6 +122,7 @@ class Store:
                 ),
                 owner_member_id=owners.get(row["room_id"]),
                 last_read_message_id=row["last_read_message_id"],
+                unread=row["unread"],
             )
             for row in rows
         ]
@@ -293,7 +294,8 @@ class Store:
         Raises:
             NotAuthenticated: nobody has it here.
         """
-        row = await connection.fetchrow(sql.FIND_USER, identity)
+        # Held to the end of a join's transaction: a deletion of the person waits for it.
+        row = await connection.fetchrow(f"{sql.FIND_USER} FOR KEY SHARE", identity)
         if row is None:
             raise NotAuthenticated("Nobody here has this identity; log in again.", code="unknown_user")
         return user_from(row)

@@ -11,6 +11,7 @@ import aiohttp
 from services.database import Database, open_database
 from services.health import Health, watch_database
 from services.metrics import Metrics
+from services.notifications.deletion import DELETER, Deleter, add_deletion_route
 from services.notifications.fcm import FcmSender
 from services.notifications.keys import PUSHER, STORE
 from services.notifications.openapi import DESCRIPTION
@@ -44,6 +45,8 @@ def create_apps(settings: NotificationsSettings, database: Database, session: ai
     )
     internal[PUSHER] = Pusher(store, _sender(settings, session), metrics.registry)
     add_internal_routes(internal)
+    internal[DELETER] = Deleter(database)
+    add_deletion_route(internal)
     return Apps(public=public, internal=internal, health=health)
 
 

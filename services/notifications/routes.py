@@ -66,7 +66,7 @@ async def register(request: web.Request) -> web.Response:
     """Make a device the caller's."""
     claims = authenticate(request)
     body = await read_json(request, RegisterRequest)
-    device = await request.app[STORE].register(claims.identity, body.token)
+    device = await request.app[STORE].register(claims.identity, body.token, minted_at=claims.iat)
     return json_response(device.public())
 
 

@@ -11,6 +11,7 @@ import asyncpg
 
 from services.clock import iso
 from services.database import Database
+from services.notifications.deletion import refuse_departed
 
 _FIND = """
 SELECT id, inserted_at, identity, fcm_token FROM tokens WHERE identity = $1 AND fcm_token = $2 ORDER BY id LIMIT 1
@@ -55,9 +56,20 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def register(self, identity: str, token: str) -> Device:
-        """Make a device this person's and nobody else's; again is once."""
+    async def register(self, identity: str, token: str, *, minted_at: int | None = None) -> Device:
+        """Make a device this person's and nobody else's; again is once.
+
+        Args:
+            identity: whose it is.
+            token: what FCM calls it.
+            minted_at: the iat of the session token that vouches for the person.
+
+        Raises:
+            NotAuthenticated: the session token is older than the person's deletion.
+        """
         async with self._database.transaction() as connection:
+            if minted_at is not None:
+                await refuse_departed(connection, identity, minted_at)
             await connection.execute(_LOCK, token)
             await connection.execute(_DISOWN, identity, token)
             row = await connection.fetchrow(_FIND, identity, token)

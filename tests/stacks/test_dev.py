@@ -194,14 +194,19 @@ def _peer(peer: dict[str, Any]) -> str:
 FLOWS: dict[str, tuple[set[tuple[str, int]], set[tuple[str, int]]]] = {
     "stamp-chat-auth": (
         {("gateway", 3000)},
-        {("db-stamp-chat-auth", 5432), ("stamp-chat-channels", 4010), ("stamp-chat-channels", 4000)},
+        {
+            ("db-stamp-chat-auth", 5432),
+            ("stamp-chat-channels", 4010),
+            ("stamp-chat-channels", 4000),
+            ("stamp-chat-notifications", 3011),
+        },
     ),
     "stamp-chat-channels": (
         {("gateway", 4000), ("stamp-chat-auth", 4010), ("stamp-chat-auth", 4000)},
         {("db-stamp-chat-channel", 5432), ("stamp-chat-notifications", 3011)},
     ),
     "stamp-chat-notifications": (
-        {("gateway", 3001), ("stamp-chat-channels", 3011)},
+        {("gateway", 3001), ("stamp-chat-channels", 3011), ("stamp-chat-auth", 3011)},
         {("db-stamp-chat-notifications", 5432)},
     ),
     "db-stamp-chat-auth": ({("stamp-chat-auth", 5432)}, set()),

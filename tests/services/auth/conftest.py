@@ -1,7 +1,8 @@
-"""Run the auth service beside a chat service that records, refuses or is away."""
+"""Run the auth service beside stand-ins for chat and notifications that record, refuse, hang or are away."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -46,6 +47,54 @@ class ChatDouble:
         return web.json_response({"test": "success"}, status=500 if self.test_fails else 200)
 
 
+@dataclass
+class DeletionDouble:
+    """Stand where the two other services' DELETE /internal/users stands, and answer as told.
+
+    Attributes:
+        url: where it listens.
+        calls: who was to be forgotten by whom, in order: ("chat", identity).
+        queries: the query of each call.
+        answers: the statuses and bodies of the next calls; then it is done.
+        gate: closed, calls hang.
+        arrived: the same as calls, to wait for.
+    """
+
+    url: str = ""
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    queries: list[dict[str, str]] = field(default_factory=list)
+    answers: list[tuple[int, Any]] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Answer DELETE /internal/users/{identity}."""
+        call = (request.match_info["service"], request.match_info["identity"])
+        self.calls.append(call)
+        self.queries.append(dict(request.query))
+        self.arrived.put_nowait(call)
+        await self.gate.wait()
+        status, body = self.answers.pop(0) if self.answers else (200, {"deleted": True})
+        return web.json_response(body, status=status)
+
+    def add_route(self, app: web.Application) -> None:
+        """Answer under /chat and /notifications."""
+        self.gate.set()
+        app.router.add_delete("/{service}/internal/users/{identity:.+}", self.delete)
+
+
+@pytest.fixture
+async def deletion() -> AsyncIterator[DeletionDouble]:
+    """Serve the stand-in on a free port."""
+    double = DeletionDouble()
+    app = web.Application()
+    double.add_route(app)
+    async with serving(app) as url:
+        double.url = url
+        yield double
+        double.gate.set()
+
+
 @pytest.fixture
 async def chat() -> AsyncIterator[ChatDouble]:
     """Serve a chat double on a free port."""
@@ -76,6 +125,7 @@ def settings(database: DatabaseSettings, credential: Secret, private_key: Secret
         token_keys={signer.kid: signer.public_key},
         chat_internal_url=chat.url,
         chat_public_url=chat.url,
+        notifications_internal_url="http://127.0.0.1:9",
         logins=("dev",),
     )
 

@@ -15,6 +15,7 @@ from tests.services.auth.conftest import ChatDouble
 from tests.services.conftest import Running
 
 ADA = {"authProvider": "dev", "token": "Ada Lovelace"}
+JSON = {"Content-Type": "application/json"}
 ADA_UID = "dev-" + hashlib.sha256(b"Ada Lovelace").hexdigest()[:12]
 
 
@@ -163,7 +164,7 @@ class TestLogin:
         self, auth: Running, client: aiohttp.ClientSession, body: bytes, status: int, code: str
     ) -> None:
         """Each gets a 4xx that says what is wrong, in the one shape."""
-        async with client.post(f"{auth.public}/login", data=body) as response:
+        async with client.post(f"{auth.public}/login", data=body, headers=JSON) as response:
             answer = await response.json()
 
         assert (response.status, answer["error"]["code"]) == (status, code)

@@ -29,6 +29,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "STAMPCHAT_PRIVATE_KEY_FILE": str(tmp_path / "private_key"),
         "STAMPCHAT_CHAT_INTERNAL_URL": "http://stamp-chat-channels:4010",
         "STAMPCHAT_CHAT_PUBLIC_URL": "http://stamp-chat-channels:4000/",
+        "STAMPCHAT_NOTIFICATIONS_INTERNAL_URL": "http://stamp-chat-notifications:3011",
         "STAMPCHAT_LOGIN": "dev",
     }
 
@@ -65,6 +66,7 @@ def test_good_settings_load_and_print_no_secret(environ: dict[str, str]) -> None
         "STAMPCHAT_PRIVATE_KEY_FILE",
         "STAMPCHAT_CHAT_INTERNAL_URL",
         "STAMPCHAT_CHAT_PUBLIC_URL",
+        "STAMPCHAT_NOTIFICATIONS_INTERNAL_URL",
         "STAMPCHAT_LOGIN",
     ],
 )
