@@ -16,12 +16,17 @@ class Told:
         event: the event's name.
         payload: a JSON object.
         message_id: of a stored message; what is not stored has 0.
+        author: the member who said it, so that those who muted them are spared; 0 for nobody.
+        but: the one listener that is not told. It lives in the process where this was said, so a bus that goes
+            further leaves it out there.
     """
 
     topic: str
     event: str
     payload: Any
     message_id: int = 0
+    author: int = 0
+    but: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,20 @@ class Cut:
     identity: str
 
 
-Note: TypeAlias = Told | Cut
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """End everybody's channels in a room whose topic is another now; what is told to the old one later goes there.
+
+    Attributes:
+        topic: "room:<topic>", the old one.
+        to: the new one.
+    """
+
+    topic: str
+    to: str
+
+
+Note: TypeAlias = Told | Cut | Moved
 Deliver: TypeAlias = Callable[[Note], None]
 
 

@@ -86,6 +86,26 @@ class Chat:
         messages = await self._store.messages_after(seat.channel_id, last_message_id, most + 1)
         return messages if len(messages) <= most else None
 
+    async def replay(self, seat: Seat, payload: Any) -> tuple[dict[str, object], int]:
+        """Return a join's response, and the last message that is in it or known to the client.
+
+        Args:
+            seat: of who joins.
+            payload: of the join; it may hold a last_message_id.
+
+        Raises:
+            Refusal: that is no id.
+        """
+        asked = payload.get("last_message_id") if isinstance(payload, dict) else None
+        if asked is None:
+            return {}, 0
+        # 0 is what a client has that has seen nothing yet.
+        last = 0 if asked == 0 and not isinstance(asked, bool) else parse_id("last_message_id", asked)
+        missed = await self.missed(seat, last)
+        if missed is None:
+            return {"messages": [], "recovered": False}, 0
+        return {"messages": missed, "recovered": True}, missed[-1].id if missed else last
+
     async def shout(self, seat: Seat, topic: str, payload: Any) -> None:
         """Store a message and tell the room.
 
@@ -122,7 +142,30 @@ class Chat:
         if not 0 <= stamp.strength <= 1:
             raise Refusal("strength must be between 0 and 1")
         stored = await self._store.add_stamp(stamp)
-        self._bus.publish(Told(topic, "shout", {"type": "stamp", "data": stored}))
+        self._bus.publish(Told(topic, "shout", {"type": "stamp", "data": stored}, author=seat.member_id))
+
+    def whisper(self, seat: Seat, topic: str, payload: Any, but: object = None) -> None:
+        """Tell the room what is gone a moment later: typing, a stamp that is still being dragged.
+
+        Args:
+            seat: of who whispers.
+            topic: "room:<topic>".
+            payload: a JSON object.
+            but: the listener that does not hear it, usually the one that sent it.
+
+        Raises:
+            Refusal: it is no object, or too large.
+        """
+        data = read_object(payload)
+        most = self._limits.whisper_bytes
+        try:
+            fits = len(msgspec.json.encode(data)) <= most
+        except (OverflowError, msgspec.MsgspecError) as error:
+            raise Refusal("a number is too large") from error
+        if not fits:
+            raise Refusal(f"a whisper must have at most {most} bytes")
+        told = {"member_id": seat.member_id, "data": data}
+        self._bus.publish(Told(topic, "whisper", told, author=seat.member_id, but=but))
 
     async def close(self) -> None:
         """Finish what is being stored."""
@@ -137,7 +180,9 @@ class Chat:
             self._tell(room_topic(change.topic), change.message)
 
     def _tell(self, topic: str, message: ChatMessage) -> None:
-        self._bus.publish(Told(topic, "shout", {"type": "message", "data": message}, message.id))
+        # That somebody came or went is said by nobody.
+        author = message.member_id or 0 if message.type == "chat" else 0
+        self._bus.publish(Told(topic, "shout", {"type": "message", "data": message}, message.id, author))
 
 
 def read_object(payload: Any) -> dict[str, Any]:

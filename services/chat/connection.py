@@ -59,7 +59,14 @@ class Dispatch:
     message: Message
 
 
-Effect: TypeAlias = Send | Join | Part | Dispatch
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Take the newer token of the whole connection, and answer."""
+
+    message: Message
+
+
+Effect: TypeAlias = Send | Join | Part | Dispatch | Renew
 
 
 class Connection:
@@ -83,6 +90,8 @@ class Connection:
         match channel, message:
             case _, Message(topic="phoenix", event="heartbeat"):
                 return [Send(Reply("phoenix", "ok", {}, ref=message.ref))]
+            case _, Message(topic="phoenix", event="access_token"):
+                return [Renew(message)]
             case None, Message(event="phx_join"):
                 return self._join(message)
             case Channel(), Message(event="phx_join"):

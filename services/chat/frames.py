@@ -64,5 +64,9 @@ class Outlet:
     def drop(self) -> None:
         """Cut the connection of a reader that cannot keep up, without a word."""
         self._on_drop()
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut the connection and forget what waits for it."""
         self.shut()
         self._transport.abort()

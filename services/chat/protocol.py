@@ -91,12 +91,13 @@ def parse_version(vsn: str) -> Version:
     raise ProtocolError("The parameter vsn must be 1.0.0 or 2.0.0.")
 
 
-def decode(frame: Frame, version: Version) -> Message:
+def decode(frame: Frame, version: Version, max_depth: int = MAX_DEPTH) -> Message:
     """Read one frame of a client.
 
     Args:
         frame: text, or bytes for a binary frame.
         version: the serializer of the connection.
+        max_depth: of objects and arrays in one another.
 
     Raises:
         ProtocolError: it is not a frame of that serializer.
@@ -109,7 +110,10 @@ def decode(frame: Frame, version: Version) -> Message:
         data = msgspec.json.decode(frame)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise ProtocolError("A text frame must hold JSON.") from error
-    return _from_array(data) if version is Version.V2 else _from_object(data)
+    message = _from_array(data) if version is Version.V2 else _from_object(data)
+    if _too_deep(message.payload, max_depth):
+        raise ProtocolError(f"The payload of a frame must be nested at most {max_depth} deep.")
+    return message
 
 
 def encode(value: Message | Reply | Broadcast, version: Version) -> Frame:
@@ -118,6 +122,9 @@ def encode(value: Message | Reply | Broadcast, version: Version) -> Frame:
     Args:
         value: what to say.
         version: the serializer of the connection.
+
+    Raises:
+        ProtocolError: it holds what JSON, or our reading of it, does not: a number of more than 64 bits.
     """
     match value:
         case Reply(response=bytes()):
@@ -138,10 +145,17 @@ def encode(value: Message | Reply | Broadcast, version: Version) -> Frame:
 
 def _encode_text(said: Message, version: Version) -> str:
     if version is Version.V2:
-        return msgspec.json.encode((said.join_ref, said.ref, said.topic, said.event, said.payload)).decode()
+        return _to_json((said.join_ref, said.ref, said.topic, said.event, said.payload))
     # Phoenix's first serializer knows these four names only.
     named = {"topic": said.topic, "event": said.event, "payload": said.payload, "ref": said.ref}
-    return msgspec.json.encode(named).decode()
+    return _to_json(named)
+
+
+def _to_json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except OverflowError as error:
+        raise ProtocolError("A number is too large.") from error
 
 
 def _from_array(data: Any) -> Message:
@@ -165,8 +179,6 @@ def _message(join_ref: Any, ref: Any, topic: Any, event: Any, payload: Any) -> M
     for name, value in (("join_ref", join_ref), ("ref", ref)):
         if not _is_ref(value):
             raise ProtocolError(f"The {name} of a frame must be a short string, a number or null.")
-    if _too_deep(payload, MAX_DEPTH):
-        raise ProtocolError(f"The payload of a frame must be nested at most {MAX_DEPTH} deep.")
     return Message(topic=topic, event=event, payload=payload, ref=ref, join_ref=join_ref)
 
 

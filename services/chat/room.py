@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
-from services.chat.bus import Cut, Note, Told
+from services.chat.bus import Cut, Moved, Note, Told
 from services.chat.frames import pack
 from services.chat.protocol import Broadcast, Version, encode
+
+# Rooms that moved a while ago are told nothing under their old topic any more.
+MAX_MOVED = 1000
 
 
 class Listener(Protocol):
@@ -20,6 +24,14 @@ class Listener(Protocol):
     @property
     def identity(self) -> str:
         """The person behind it."""
+
+    @property
+    def muted(self) -> frozenset[int]:
+        """The members whose words it does not want."""
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether its join went well; until then it listens, and hears nothing yet."""
 
     def tell(self, told: Told, frame: bytes) -> None:
         """Take one broadcast, ready for the wire; it must neither wait nor raise."""
@@ -39,6 +51,7 @@ class Rooms:
         self._on_tell = on_tell
         # A dict keeps the order of entering and removes at once, which a set and a list do not both.
         self._rooms: dict[str, dict[Listener, None]] = {}
+        self._moved: dict[str, str] = {}
 
     def enter(self, topic: str, listener: Listener) -> None:
         """Let a channel hear what the topic is told from now on."""
@@ -59,24 +72,44 @@ class Rooms:
                 self._tell(note)
             case Cut():
                 self._cut(note)
+            case Moved():
+                self._move(note)
 
     def _tell(self, told: Told) -> None:
+        while told.topic in self._moved:
+            told = replace(told, topic=self._moved[told.topic])
         frames: dict[Version, bytes] = {}
         # A copy, since a listener that is too slow leaves while it is told.
-        listeners = tuple(self._rooms.get(told.topic, ()))
-        for listener in listeners:
+        count, but, author = 0, told.but, told.author
+        for listener in tuple(self._rooms.get(told.topic, ())):
+            if listener is but or author in listener.muted:
+                continue
             frame = frames.get(listener.version)
             if frame is None:
                 frame = pack(encode(Broadcast(told.topic, told.event, told.payload), listener.version))
                 frames[listener.version] = frame
             listener.tell(told, frame)
-        self._on_tell(len(listeners))
+            count += 1
+        self._on_tell(count)
 
     def _cut(self, cut: Cut) -> None:
         for listener in tuple(self._rooms.get(cut.topic, ())):
             if listener.identity == cut.identity:
                 self.leave(cut.topic, listener)
                 listener.cut()
+
+    def _move(self, moved: Moved) -> None:
+        # What was waiting to be stored when the room moved still names its old topic.
+        self._moved[moved.topic] = moved.to
+        if len(self._moved) > MAX_MOVED:
+            del self._moved[next(iter(self._moved))]
+        for listener in tuple(self._rooms.get(moved.topic, ())):
+            self.leave(moved.topic, listener)
+            listener.cut()
+
+    def identities(self, topic: str) -> set[str]:
+        """Return who is in a room with a live socket, here."""
+        return {listener.identity for listener in self._rooms.get(topic, ()) if listener.is_joined}
 
     def __len__(self) -> int:
         return len(self._rooms)

@@ -8,133 +8,61 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
-from services.chat.bus import Told
-from services.chat.chat import Chat
-from services.chat.connection import Channel, Connection, Dispatch, Join, Part, Send
-from services.chat.errors import Refusal
+from services.chat.connection import Channel, Connection, Dispatch, Join, Part, Renew, Send
+from services.chat.errors import ProtocolError, Refusal
+from services.chat.extensions import Event, Joined
 from services.chat.frames import Outlet
-from services.chat.limits import Limits, TokenBucket
-from services.chat.metrics import ChatMetrics
 from services.chat.models import Seat
-from services.chat.names import parse_id
 from services.chat.protocol import Message, Ref, Reply, Version, encode
-from services.chat.room import Rooms
+from services.chat.rates import Pace
+from services.chat.shared import Shared
+from services.chat.subscription import Subscription
 from services.errors import RequestError
+from services.tokens import Claims
 
-# Told while the database is asked whether somebody may join; more than this is a room that nobody could follow.
-MAX_HELD = 1000
+# What is answered without asking anybody; it needs no task where nothing waits before it.
+INSTANT = frozenset({"whisper", "ping", "access_token"})
 
 logger = logging.getLogger(__name__)
-
-
-class Subscription:
-    """Be one channel in its room: it holds back what is told while its join is under way.
-
-    Args:
-        session: of the socket.
-        channel: of the join.
-        seat: the member's place in the room, once that is known.
-    """
-
-    __slots__ = ("_after", "_held", "channel", "inbox", "is_cut", "seat", "session")
-
-    def __init__(self, session: Session, channel: Channel) -> None:
-        self.session = session
-        self.channel = channel
-        self.inbox: deque[Message] = deque()
-        self.seat: Seat | None = None
-        self.is_cut = False
-        self._held: list[tuple[Told, bytes]] | None = []
-        self._after = 0
-
-    @property
-    def version(self) -> Version:
-        """The serializer of the socket."""
-        return self.session.version
-
-    @property
-    def identity(self) -> str:
-        """The person behind the socket."""
-        return self.session.identity
-
-    def tell(self, told: Told, frame: bytes) -> None:
-        """Send a broadcast on, or hold it back for now."""
-        if self._held is None:
-            if not 0 < told.message_id <= self._after:
-                self.session.deliver(frame)
-        elif len(self._held) < MAX_HELD:
-            self._held.append((told, frame))
-        else:
-            self.session.abort()
-
-    def cut(self) -> None:
-        """End from the server's side."""
-        self.is_cut = True
-        if self._held is None:
-            self.session.end(self)
-
-    def open(self, after: int) -> None:
-        """Send what was held back, and hold back no more.
-
-        Args:
-            after: the last message that the client has been sent already.
-        """
-        held, self._held, self._after = self._held or [], None, after
-        for told, frame in held:
-            self.tell(told, frame)
 
 
 class Session:
     """Be one client.
 
     Args:
-        identity: who it is.
+        shared: what all sockets share.
+        claims: who it is.
         version: the serializer that it speaks.
         outlet: the way to it.
-        chat: what can be done.
-        rooms: where it listens.
-        limits: what it may do at most.
-        metrics: what is counted.
+
+    Attributes:
+        auth_time: when the person logged in; a newer token that the client hands over moves it.
     """
 
     __slots__ = (
-        "_bucket",
-        "_chat",
         "_connection",
         "_is_closed",
-        "_limits",
-        "_metrics",
         "_outlet",
-        "_rooms",
+        "_pace",
+        "_shared",
         "_subscriptions",
         "_tasks",
+        "auth_time",
         "identity",
         "version",
     )
 
-    def __init__(
-        self,
-        *,
-        identity: str,
-        version: Version,
-        outlet: Outlet,
-        chat: Chat,
-        rooms: Rooms,
-        limits: Limits,
-        metrics: ChatMetrics,
-    ) -> None:
-        self.identity = identity
+    def __init__(self, *, shared: Shared, claims: Claims, version: Version, outlet: Outlet) -> None:
+        self.identity = claims.identity
+        self.auth_time = claims.auth_time
         self.version = version
+        self._shared = shared
         self._outlet = outlet
-        self._chat = chat
-        self._rooms = rooms
-        self._limits = limits
-        self._metrics = metrics
-        self._connection = Connection(max_channels=limits.channels)
-        self._bucket = TokenBucket(limits.events_per_second, limits.events_burst)
+        self._connection = Connection(max_channels=shared.limits.channels)
+        self._pace = Pace(claims.identity, shared.limits, shared.rates)
         self._subscriptions: dict[Channel, Subscription] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -145,22 +73,24 @@ class Session:
         Returns:
             Whether the client keeps to its rate; if not, the message was refused.
         """
-        if not self._bucket.take():
-            reason = {"reason": f"rate limited: at most {self._limits.events_per_second} events a second"}
-            reply = Reply(message.topic, "error", reason, ref=message.ref, join_ref=message.join_ref)
+        if reason := self._pace.flooded() or self._pace.hurried(message.event):
+            self._shared.metrics.refused.inc()
+            reply = Reply(message.topic, "error", {"reason": reason}, ref=message.ref, join_ref=message.join_ref)
             self._send([Send(reply)])
             return False
         for effect in self._connection.handle(message):
             match effect:
                 case Send():
                     self._send([effect])
-                case Join(channel, _):
-                    self._subscriptions[channel] = Subscription(self, channel)
-                    self._put(channel, message)
                 case Dispatch(channel, _):
-                    self._put(channel, message)
+                    self._put(self._subscriptions[channel], message)
+                case Join(channel, _):
+                    subscription = self._subscriptions[channel] = Subscription(self, channel)
+                    self._put(subscription, message)
                 case Part(channel):
-                    self._forget(self._subscriptions.pop(channel))
+                    self._part(self._subscriptions[channel])
+                case Renew():
+                    self._renew_for(message)
         return True
 
     def deliver(self, frame: bytes) -> None:
@@ -173,22 +103,30 @@ class Session:
 
     def end(self, subscription: Subscription) -> None:
         """Close a channel from the server's side."""
-        self._subscriptions.pop(subscription.channel, None)
+        self._part(subscription)
         self._send(self._connection.close(subscription.channel))
+
+    async def settle(self) -> None:
+        """Finish what the client has asked for so far."""
+        if self._tasks:
+            await asyncio.gather(*self._tasks)
 
     async def close(self) -> None:
         """Leave every room, and finish what the client has asked for."""
         self._is_closed = True
-        for subscription in self._subscriptions.values():
-            self._forget(subscription)
-        self._subscriptions.clear()
-        if self._tasks:
-            await asyncio.gather(*self._tasks)
+        for subscription in tuple(self._subscriptions.values()):
+            self._part(subscription)
+        await self.settle()
 
-    def _put(self, channel: Channel, message: Message) -> None:
-        subscription = self._subscriptions[channel]
-        if len(subscription.inbox) >= self._limits.pending_events:
-            self._reply(channel, message.ref, "too many events are waiting")
+    def _put(self, subscription: Subscription, message: Message) -> None:
+        if message.event in INSTANT and not subscription.inbox:
+            try:
+                self._answer(subscription, message)
+            except Exception as error:  # noqa: BLE001  # told apart there
+                self._fail(subscription, message, error)
+            return
+        if len(subscription.inbox) >= self._shared.limits.pending_events:
+            self._reply(subscription.channel, message.ref, "too many events are waiting")
             return
         subscription.inbox.append(message)
         if len(subscription.inbox) == 1:
@@ -198,85 +136,150 @@ class Session:
 
     async def _work(self, subscription: Subscription) -> None:
         """Empty an inbox."""
-        inbox, channel = subscription.inbox, subscription.channel
+        inbox = subscription.inbox
         while inbox:
             message = inbox[0]
             try:
                 await self._do(subscription, message)
-            except Refusal as error:
-                self._refuse(subscription, message, error.reason)
-            except RequestError as error:
-                self._refuse(subscription, message, error.message)
-            except Exception:
-                # As in Phoenix, what nobody foresaw ends the channel, and the client joins again.
-                logger.exception("a channel failed", extra={"fields": {"event": message.event}})
-                self._forget(subscription)
-                self._subscriptions.pop(channel, None)
-                self._send(self._connection.crash(channel))
+            except Exception as error:  # noqa: BLE001  # told apart there
+                self._fail(subscription, message, error)
             inbox.popleft()
 
     async def _do(self, subscription: Subscription, message: Message) -> None:
-        channel, seat = subscription.channel, subscription.seat
+        channel, seat, chat = subscription.channel, subscription.seat, self._shared.chat
         if message.event == "phx_join":
-            await self._join(subscription, message)
-            return
-        if seat is None:
+            with self._shared.metrics.join_seconds.time():
+                await self._join(subscription, message)
+        elif seat is None:
             # Sent behind a join that was refused.
             raise Refusal("unmatched topic")
+        elif message.event == "shout":
+            with self._shared.metrics.shout_seconds.time():
+                await chat.shout(seat, channel.topic, message.payload)
+        elif message.event == "stamp":
+            await chat.stamp(seat, channel.topic, message.payload)
+        elif message.event in INSTANT:
+            self._answer(subscription, message)
+        elif (handler := self._shared.extensions.handlers.get(message.event)) is not None:
+            response = await handler(Event(channel.topic, self.identity, seat, message.payload, subscription))
+            self._accept(channel, message.ref, response)
+        else:
+            raise Refusal("unknown event")
+
+    def _answer(self, subscription: Subscription, message: Message) -> None:
+        """Do one of the instant events."""
+        channel, seat = subscription.channel, subscription.seat
+        if seat is None or subscription.is_over:
+            raise Refusal("unmatched topic")
         match message.event:
-            case "shout":
-                await self._chat.shout(seat, channel.topic, message.payload)
-            case "stamp":
-                await self._chat.stamp(seat, channel.topic, message.payload)
+            case "whisper":
+                but = None if subscription.hears_itself else subscription
+                self._shared.chat.whisper(seat, channel.topic, message.payload, but)
             case "ping":
-                reply = Reply(channel.topic, "ok", message.payload, ref=message.ref, join_ref=channel.join_ref)
-                self._send([Send(reply)])
+                self._accept(channel, message.ref, message.payload)
             case _:
-                raise Refusal("unknown event")
+                self._renew(message.payload)
+                self._accept(channel, message.ref, {})
 
     async def _join(self, subscription: Subscription, message: Message) -> None:
         """Listen first and ask then, so that nothing which is told in between is missed, a leave above all."""
-        if self._is_closed:
+        if self._is_closed or not self._connection.is_open(subscription.channel):
             return
         topic = subscription.channel.topic
-        self._rooms.enter(topic, subscription)
-        seat = await self._chat.find_seat(self.identity, topic)
-        response, after = await self._missed(seat, message)
+        self._shared.rooms.enter(topic, subscription)
+        seat = await self._shared.chat.find_seat(self.identity, topic)
+        response, after = await self._shared.chat.replay(seat, message.payload)
         if subscription.is_cut:
             raise Refusal("unauthorized")
-        if not self._connection.is_open(subscription.channel):
-            self._forget(subscription)
+        if subscription.is_over:
             return
         subscription.seat = seat
-        self._metrics.joins.inc()
+        subscription.hears_itself = isinstance(message.payload, dict) and message.payload.get("self") is True
+        self._shared.metrics.joins.inc()
         self._send(self._connection.joined(subscription.channel, message.ref, response))
+        await self._greet(subscription, seat, message.payload)
         subscription.open(after)
 
-    async def _missed(self, seat: Seat, message: Message) -> tuple[dict[str, object], int]:
-        """Return the join's response, and the last message that is in it or known to the client."""
-        asked = message.payload.get("last_message_id") if isinstance(message.payload, dict) else None
-        if asked is None:
-            return {}, 0
-        last = 0 if asked == 0 else parse_id("last_message_id", asked)
-        missed = await self._chat.missed(seat, last)
-        if missed is None:
-            return {"messages": [], "recovered": False}, 0
-        return {"messages": missed, "recovered": True}, missed[-1].id if missed else last
+    async def _greet(self, subscription: Subscription, seat: Seat, payload: Any) -> None:
+        """Tell the features, before the channel hears its room."""
+        topic = subscription.channel.topic
+
+        def push(event: str, payload: Any) -> None:
+            if not subscription.is_over:
+                self._send([Send(Message(topic, event, payload, join_ref=subscription.channel.join_ref))])
+
+        subscription.greeting = True
+        joined = Joined(topic, self.identity, seat, subscription, push, subscription.mute, payload)
+        try:
+            await self._shared.extensions.joined(joined)
+        except Exception as error:  # noqa: BLE001  # whatever it was, the client joins again
+            self._crash(subscription, "phx_join", error)
+        finally:
+            subscription.greeting = False
+            if subscription.is_over:
+                self._shared.extensions.left(topic, self.identity, seat, subscription)
+
+    def _renew_for(self, message: Message) -> None:
+        try:
+            self._renew(message.payload)
+        except (Refusal, RequestError) as error:
+            reason = error.reason if isinstance(error, Refusal) else error.message
+            reply = Reply(message.topic, "error", {"reason": reason}, ref=message.ref)
+        else:
+            reply = Reply(message.topic, "ok", {}, ref=message.ref)
+        self._send([Send(reply)])
+
+    def _renew(self, payload: Any) -> None:
+        self.auth_time = max(self.auth_time, self._shared.renew(self.identity, payload))
+
+    def _fail(self, subscription: Subscription, message: Message, error: Exception) -> None:
+        match error:
+            case Refusal():
+                self._refuse(subscription, message, error.reason)
+            case RequestError():
+                self._refuse(subscription, message, error.message)
+            case _:
+                self._crash(subscription, message.event, error)
+
+    def _crash(self, subscription: Subscription, event: str, error: Exception) -> None:
+        """End a channel, as Phoenix does after what nobody foresaw; the client joins again."""
+        if isinstance(error, RequestError):
+            logger.warning("a channel was not greeted", extra={"fields": {"cause": repr(error)}})
+        else:
+            logger.error("a channel failed", exc_info=error, extra={"fields": {"event": event}})
+        self._shared.metrics.crashes.inc()
+        self._part(subscription)
+        # What waits behind it in the inbox is not for a channel that has ended like this.
+        subscription.seat = None
+        self._send(self._connection.crash(subscription.channel))
 
     def _refuse(self, subscription: Subscription, message: Message, reason: str) -> None:
         if message.event != "phx_join":
             self._reply(subscription.channel, message.ref, reason)
             return
-        self._forget(subscription)
-        self._subscriptions.pop(subscription.channel, None)
+        self._part(subscription)
         self._send(self._connection.refused(subscription.channel, message.ref, reason))
+
+    def _part(self, subscription: Subscription) -> None:
+        """Stop listening, once."""
+        if subscription.is_over:
+            return
+        subscription.is_over = True
+        topic, seat = subscription.channel.topic, subscription.seat
+        self._subscriptions.pop(subscription.channel, None)
+        self._shared.rooms.leave(topic, subscription)
+        if subscription.greeting is False and seat is not None:
+            self._shared.extensions.left(topic, self.identity, seat, subscription)
+
+    def _accept(self, channel: Channel, ref: Ref, response: Any) -> None:
+        try:
+            self._send([Send(Reply(channel.topic, "ok", response, ref=ref, join_ref=channel.join_ref))])
+        except ProtocolError as error:
+            raise Refusal("the payload holds a number that is too large") from error
 
     def _reply(self, channel: Channel, ref: Ref, reason: str) -> None:
         reply = Reply(channel.topic, "error", {"reason": reason}, ref=ref, join_ref=channel.join_ref)
         self._send([Send(reply)])
-
-    def _forget(self, subscription: Subscription) -> None:
-        self._rooms.leave(subscription.channel.topic, subscription)
 
     def _send(self, effects: Iterable[Send]) -> None:
         for effect in effects:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections import Counter
+import math
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
 
+from services.chat.census import Census
 from services.chat.chat import Chat
 from services.chat.errors import ProtocolError
+from services.chat.extensions import Extension, Extensions
 from services.chat.frames import Outlet
 from services.chat.limits import Limits
 from services.chat.metrics import ChatMetrics
 from services.chat.protocol import Version, decode, parse_version
+from services.chat.rates import Rates
 from services.chat.room import Rooms
 from services.chat.session import Session
+from services.chat.shared import Shared
 from services.errors import Malformed, TokenError, TooManyRequests, Unavailable
+from services.rate_limits import address_key
 from services.tokens import Claims, Verifier
-from services.web import HEALTH, json_response
+from services.web import HEALTH, client_address, json_response
 
 SUBPROTOCOL = "phoenix"
 # phoenix.js hands its authToken over as a second subprotocol of this form.
@@ -33,12 +40,16 @@ PAUSE_SECONDS = 0.05
 # So many are told to reconnect at once; between two batches those who did get their turn.
 DRAIN_BATCH = 500
 DRAIN_PAUSE_SECONDS = 0.1
+DAY = 24 * 3600
+# What a client has asked for is finished before it is told; longer than this is a database that is away.
+SETTLE_SECONDS = 5.0
 
 
 @dataclass(eq=False, slots=True)
 class _Open:
     socket: web.WebSocketResponse
     outlet: Outlet
+    session: Session
     closing: asyncio.Task[None] | None = None
 
 
@@ -52,6 +63,7 @@ class Sockets:
         rooms: where they listen.
         limits: what they may do at most.
         metrics: what is counted.
+        extensions: the features beyond the core.
     """
 
     def __init__(
@@ -63,55 +75,101 @@ class Sockets:
         rooms: Rooms,
         limits: Limits,
         metrics: ChatMetrics,
+        extensions: Sequence[Extension] = (),
     ) -> None:
         self._verifier = verifier
         self._origins = origins
-        self._chat = chat
-        self._rooms = rooms
         self._limits = limits
         self._metrics = metrics
+        self._shared = Shared(
+            verifier=verifier,
+            chat=chat,
+            rooms=rooms,
+            limits=limits,
+            rates=Rates(limits),
+            metrics=metrics,
+            extensions=Extensions(extensions),
+        )
         self._open: set[_Open] = set()
-        self._per_user: Counter[str] = Counter()
+        self._census = Census(limits)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer GET /socket/websocket.
 
         Raises:
             Malformed: it is no websocket handshake that we can take.
-            TooManyRequests: the user has too many sockets open.
-            Unavailable: this process is stopping.
+            TooManyRequests: the user or the address connects too often, or has too many sockets open.
+            Unavailable: this process is stopping, or full.
         """
+        address = address_key(client_address(request))
+        wait = self._shared.rates.handshakes.take(address)
+        if wait:
+            self._metrics.turned_away.labels("rate").inc()
+            raise TooManyRequests("Too many sockets are being opened; wait a moment.", retry_after=math.ceil(wait))
+        if request.app[HEALTH].draining:
+            raise Unavailable("This process is stopping; connect again.", retry_after=1)
         version, offered = _read_handshake(request)
         try:
             claims = self._authenticate(request, offered)
         except TokenError as error:
             # Phoenix refuses a socket with 403, and its clients wait for that.
-            return _forbidden(error.code, error.message)
+            return self._forbid(error.code, error.message)
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None and origin.lower() not in self._origins:
-            return _forbidden("bad_origin", "Sockets of this web page are not welcome.")
-        if request.app[HEALTH].draining:
-            raise Unavailable("This process is stopping; connect again.", retry_after=1)
-        if self._per_user[claims.identity] >= self._limits.sockets_per_user:
-            raise TooManyRequests("Too many sockets are open.", retry_after=10)
-        self._per_user[claims.identity] += 1
+            return self._forbid("bad_origin", "Sockets of this web page are not welcome.")
+        try:
+            self._census.enter(claims.identity, address)
+        except (TooManyRequests, Unavailable) as error:
+            self._metrics.turned_away.labels(error.code).inc()
+            raise
         try:
             return await self._serve(request, claims, version, offered)
         finally:
-            self._per_user[claims.identity] -= 1
-            if not self._per_user[claims.identity]:
-                del self._per_user[claims.identity]
+            self._census.leave(claims.identity, address)
+
+    async def recheck(self, find_known: Callable[[Collection[str]], Awaitable[set[str]]]) -> None:
+        """Close the sockets of people who are gone, and of logins that are over.
+
+        Args:
+            find_known: returns those of these identities who still have an account.
+
+        Raises:
+            DatabaseUnavailable: whether somebody is gone cannot be told now.
+        """
+        oldest = time.time() - self._limits.session_days * DAY
+        for opened in tuple(self._open):
+            if opened.session.auth_time <= oldest:
+                self._end(opened, WSCloseCode.POLICY_VIOLATION, "session over")
+        asked = {opened.session.identity for opened in self._open}
+        for identity in asked - await find_known(asked):
+            self.end_user(identity)
+
+    def end_user(self, identity: str) -> None:
+        """Close every socket of a person who has no account any more."""
+        for opened in tuple(self._open):
+            if opened.session.identity == identity:
+                self._end(opened, WSCloseCode.POLICY_VIOLATION, "account deleted")
 
     async def drain(self) -> None:
-        """Tell every client to connect again, to another process, a batch at a time."""
+        """Tell every client to connect again, to another process, a batch at a time.
+
+        First is finished what they have asked for, so that who said something hears it before the close.
+        """
         sockets = list(self._open)
+        if sockets:
+            settling = [asyncio.create_task(opened.session.settle()) for opened in sockets]
+            await asyncio.wait(settling, timeout=SETTLE_SECONDS)
         for start in range(0, len(sockets), DRAIN_BATCH):
             if start:
                 await asyncio.sleep(DRAIN_PAUSE_SECONDS)
             for opened in sockets[start : start + DRAIN_BATCH]:
-                closing = _close(opened.socket, opened.outlet, WSCloseCode.SERVICE_RESTART, "restarting")
-                opened.closing = asyncio.create_task(closing)
+                self._end(opened, WSCloseCode.SERVICE_RESTART, "restarting")
         await asyncio.gather(*(opened.closing for opened in sockets if opened.closing is not None))
+
+    def _end(self, opened: _Open, code: WSCloseCode, reason: str) -> None:
+        if opened.closing is None:
+            self._metrics.closed.labels(reason).inc()
+            opened.closing = asyncio.create_task(_close(opened.socket, opened.outlet, code, reason))
 
     def _authenticate(self, request: web.Request, offered: list[str]) -> Claims:
         token = request.query.get("token") or _offered_token(offered)
@@ -134,20 +192,12 @@ class Sockets:
         if transport is None:
             return socket
         outlet = Outlet(transport, most=self._limits.buffer_bytes, on_drop=self._metrics.dropped.inc)
-        session = Session(
-            identity=claims.identity,
-            version=version,
-            outlet=outlet,
-            chat=self._chat,
-            rooms=self._rooms,
-            limits=self._limits,
-            metrics=self._metrics,
-        )
-        opened = _Open(socket, outlet)
+        session = Session(shared=self._shared, claims=claims, version=version, outlet=outlet)
+        opened = _Open(socket, outlet, session)
         self._open.add(opened)
         self._metrics.sockets.inc()
         try:
-            await self._pump(socket, outlet, session, version)
+            await self._pump(opened, version)
         finally:
             self._metrics.sockets.dec()
             self._open.discard(opened)
@@ -157,20 +207,26 @@ class Sockets:
                 await opened.closing
         return socket
 
-    async def _pump(self, socket: web.WebSocketResponse, outlet: Outlet, session: Session, version: Version) -> None:
+    def _forbid(self, code: str, message: str) -> web.Response:
+        self._metrics.turned_away.labels(code).inc()
+        return json_response({"error": {"code": code, "message": message}}, status=403)
+
+    async def _pump(self, opened: _Open, version: Version) -> None:
         """Hand every frame to the session until either side ends."""
+        socket, session, depth = opened.socket, opened.session, self._limits.payload_depth
         while True:
             try:
                 frame: WSMessage = await socket.receive(timeout=self._limits.idle_seconds)
             except TimeoutError:
-                await _close(socket, outlet, WSCloseCode.GOING_AWAY, "idle")
+                self._end(opened, WSCloseCode.GOING_AWAY, "idle")
                 return
             if frame.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
                 return
             try:
-                keeps_rate = session.receive(decode(frame.data, version))
+                keeps_rate = session.receive(decode(frame.data, version, depth))
             except ProtocolError as error:
-                await _close(socket, outlet, WSCloseCode.INVALID_TEXT, str(error))
+                self._metrics.closed.labels("no frame").inc()
+                await _close(socket, opened.outlet, WSCloseCode.INVALID_TEXT, str(error))
                 return
             if not keeps_rate:
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -202,14 +258,13 @@ def _offered_token(offered: list[str]) -> str:
     return ""
 
 
-def _forbidden(code: str, message: str) -> web.Response:
-    return json_response({"error": {"code": code, "message": message}}, status=403)
-
-
 async def _close(socket: web.WebSocketResponse, outlet: Outlet, code: WSCloseCode, reason: str) -> None:
     """Send a close frame as the last one, and wait a moment for the client's own."""
     outlet.shut()
-    with suppress(TimeoutError, ConnectionError):
+    try:
         async with asyncio.timeout(2 * CLOSE_SECONDS):
             # RFC 6455, section 5.5: a control frame holds 125 bytes, two of them the code.
             await socket.close(code=code, message=reason.encode()[:123])
+    except (TimeoutError, ConnectionError):
+        # A peer that is gone without a word would keep what waits for it until TCP gives up.
+        outlet.cut()

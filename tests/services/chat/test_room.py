@@ -17,6 +17,8 @@ class Ear:
         self.version = version
         self.heard: list[bytes] = []
         self.cuts = 0
+        self.muted: frozenset[int] = frozenset()
+        self.is_joined = True
 
     def tell(self, told: Told, frame: bytes) -> None:
         """Keep it."""

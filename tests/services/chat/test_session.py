@@ -11,14 +11,18 @@ from prometheus_client import CollectorRegistry
 from services.chat.bus import Cut, Told
 from services.chat.chat import Chat
 from services.chat.errors import Refusal
+from services.chat.extensions import Extensions
 from services.chat.frames import Outlet
 from services.chat.limits import Limits
 from services.chat.metrics import ChatMetrics
 from services.chat.models import Seat
 from services.chat.protocol import Message, Version
+from services.chat.rates import Rates
 from services.chat.room import Rooms
 from services.chat.session import Session
+from services.chat.shared import Shared
 from services.errors import DatabaseUnavailable
+from services.tokens import Claims, Verifier
 
 TOPIC = "room:a"
 
@@ -30,7 +34,7 @@ class HeldChat:
         self.may_go = asyncio.Event()
         self.error: Exception | None = None
         self.shouts: list[Any] = []
-        self.replay: list[Any] | None = None
+        self.missed: list[dict[str, int]] = []
 
     async def find_seat(self, _identity: str, _topic: str) -> Seat:
         """Be Chat.find_seat."""
@@ -39,9 +43,11 @@ class HeldChat:
             raise self.error
         return Seat(member_id=1, channel_id=1)
 
-    async def missed(self, _seat: Seat, _last: int) -> Any:
-        """Be Chat.missed."""
-        return self.replay
+    async def replay(self, _seat: Seat, _payload: Any) -> tuple[dict[str, object], int]:
+        """Be Chat.replay."""
+        if not self.missed:
+            return {}, 0
+        return {"messages": self.missed, "recovered": True}, self.missed[-1]["id"]
 
     async def shout(self, _seat: Seat, _topic: str, payload: Any) -> None:
         """Be Chat.shout."""
@@ -82,15 +88,21 @@ class TestSession:
     def setup_method(self) -> None:
         """Make a session between a held chat and a recording wire."""
         self.chat, self.wire, self.rooms = HeldChat(), Wire(), Rooms(lambda _: None)
-        metrics = ChatMetrics(CollectorRegistry())
-        self.session = Session(
-            identity="ada",
-            version=Version.V2,
-            outlet=Outlet(cast("asyncio.Transport", self.wire), most=100, on_drop=lambda: None),
+        limits = Limits(pending_events=3)
+        shared = Shared(
+            verifier=Verifier({}),
             chat=cast("Chat", self.chat),
             rooms=self.rooms,
-            limits=Limits(pending_events=3),
-            metrics=metrics,
+            limits=limits,
+            rates=Rates(limits),
+            metrics=ChatMetrics(CollectorRegistry()),
+            extensions=Extensions(),
+        )
+        self.session = Session(
+            shared=shared,
+            claims=Claims(1, "ada", "Ada", None, None, auth_time=0, iat=0, exp=0),
+            version=Version.V2,
+            outlet=Outlet(cast("asyncio.Transport", self.wire), most=100, on_drop=lambda: None),
         )
 
     def push(self, event: str, payload: Any = None, *, ref: str = "1", join_ref: str = "11") -> None:
@@ -127,7 +139,7 @@ class TestSession:
         await self.settle()
         self.tell("five", 5)
         self.tell("seven", 7)
-        self.chat.replay = [_Missed(4), _Missed(5)]
+        self.chat.missed = [{"id": 4}, {"id": 5}]
         self.chat.may_go.set()
         await self.settle()
         self.tell("five", 5)
@@ -257,11 +269,3 @@ class TestSession:
         self.tell("b", 6)
 
         assert [frame if isinstance(frame, str) else frame[3] for frame in self.wire.frames] == ["phx_reply", "aborted"]
-
-
-class _Missed(dict[str, int]):
-    """Be a message in a replay, as far as a session looks at it."""
-
-    def __init__(self, message_id: int) -> None:
-        super().__init__(id=message_id)
-        self.id = message_id

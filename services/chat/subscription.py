@@ -1,0 +1,127 @@
+"""Be one channel of one socket in its room: it hears, holds back while it joins, and ends once."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from services.chat.bus import Told
+from services.chat.connection import Channel
+from services.chat.models import Seat
+from services.chat.protocol import Message, Version
+
+# Told while the database is asked whether somebody may join; more than this is a room that nobody could follow.
+MAX_HELD = 1000
+NOBODY: frozenset[int] = frozenset()
+
+
+class Ears(Protocol):
+    """Be the socket behind a channel."""
+
+    identity: str
+    version: Version
+
+    def deliver(self, frame: bytes) -> None:
+        """Send a broadcast."""
+
+    def abort(self) -> None:
+        """Drop the client, which cannot follow."""
+
+    def end(self, subscription: Subscription) -> None:
+        """Close a channel from the server's side."""
+
+
+class Subscription:
+    """Listen to a room for one channel; what is told while its join is under way is held back.
+
+    Args:
+        session: of the socket.
+        channel: of the join.
+
+    Attributes:
+        inbox: the client's messages that are not carried out yet, the one under way included.
+        seat: the member's place in the room, once that is known and while it counts.
+        muted: the members whose words it does not want.
+        hears_itself: whether it is told its own whispers.
+        is_cut: whether the person takes no part in the room any more.
+        is_over: whether the channel has ended.
+        greeting: whether the features have been told of it, and are done with that.
+    """
+
+    __slots__ = (
+        "_after",
+        "_held",
+        "channel",
+        "greeting",
+        "hears_itself",
+        "inbox",
+        "is_cut",
+        "is_over",
+        "muted",
+        "seat",
+        "session",
+    )
+
+    def __init__(self, session: Ears, channel: Channel) -> None:
+        self.session = session
+        self.channel = channel
+        self.inbox: deque[Message] = deque()
+        self.seat: Seat | None = None
+        self.muted = NOBODY
+        self.hears_itself = False
+        self.is_cut = False
+        self.is_over = False
+        self.greeting: bool | None = None
+        self._held: list[tuple[Told, bytes]] | None = []
+        self._after = 0
+
+    @property
+    def version(self) -> Version:
+        """The serializer of the socket."""
+        return self.session.version
+
+    @property
+    def identity(self) -> str:
+        """The person behind the socket."""
+        return self.session.identity
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the join went well."""
+        return self.seat is not None
+
+    def mute(self, member_ids: frozenset[int]) -> None:
+        """Want no words of these members from now on."""
+        self.muted = member_ids
+
+    def tell(self, told: Told, frame: bytes) -> None:
+        """Send a broadcast on, or hold it back for now."""
+        if self._held is None:
+            if not 0 < told.message_id <= self._after:
+                self.session.deliver(frame)
+        elif len(self._held) < MAX_HELD:
+            self._held.append((told, frame))
+        else:
+            self.session.abort()
+
+    def cut(self) -> None:
+        """End from the server's side."""
+        self.is_cut = True
+        if self._held is None:
+            self.session.end(self)
+
+    def open(self, after: int) -> None:
+        """Send what was held back, and hold back no more; end instead where it was cut meanwhile.
+
+        Args:
+            after: the last message that the client has been sent already.
+        """
+        if self.is_cut:
+            self.session.end(self)
+        if self.is_over:
+            return
+        held, self._held, self._after = self._held or [], None, after
+        for told, frame in held:
+            # Muted while it was held back.
+            if told.author not in self.muted:
+                self.tell(told, frame)
