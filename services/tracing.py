@@ -46,6 +46,10 @@ class Tracing:
         del name, kind, parent, attributes
         return _NOTHING
 
+    def current(self) -> Span:
+        """Return the span of whoever asks."""
+        return NOTHING
+
     def traceparent(self) -> str:
         """Return the W3C header that makes another service's spans children of the current one, or nothing."""
         return ""
@@ -75,6 +79,11 @@ def span(
         attributes: what is known at the beginning.
     """
     return _active.span(name, kind=kind, parent=parent, attributes=attributes)
+
+
+def current() -> Span:
+    """Return the current span, to say something about it elsewhere, later."""
+    return _active.current()
 
 
 def traceparent() -> str:

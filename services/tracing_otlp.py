@@ -79,6 +79,10 @@ class OtlpTracing(Tracing):
                 opened.set_status(Status(StatusCode.ERROR, type(error).__name__))
                 raise
 
+    def current(self) -> Span:
+        """Return the span of whoever asks."""
+        return OtlpSpan(trace.get_current_span())
+
     def traceparent(self) -> str:
         """Return the header of the current span, or nothing."""
         carrier: dict[str, str] = {}

@@ -22,6 +22,7 @@ from services.chat.shared import Shared
 from services.chat.subscription import Subscription
 from services.errors import RequestError
 from services.tokens import Claims
+from services.tracing import span
 
 # What is answered without asking anybody; it needs no task where nothing waits before it.
 INSTANT = frozenset({"whisper", "ping", "access_token"})
@@ -148,13 +149,13 @@ class Session:
     async def _do(self, subscription: Subscription, message: Message) -> None:
         channel, seat, chat = subscription.channel, subscription.seat, self._shared.chat
         if message.event == "phx_join":
-            with self._shared.metrics.join_seconds.time():
+            with self._shared.metrics.join_seconds.time(), span("join"):
                 await self._join(subscription, message)
         elif seat is None:
             # Sent behind a join that was refused.
             raise Refusal("unmatched topic")
         elif message.event == "shout":
-            with self._shared.metrics.shout_seconds.time():
+            with self._shared.metrics.shout_seconds.time(), span("shout"):
                 await chat.shout(seat, channel.topic, message.payload)
         elif message.event == "stamp":
             await chat.stamp(seat, channel.topic, message.payload)

@@ -20,6 +20,7 @@ import asyncpg
 from services.chat.errors import Refusal
 from services.chat.models import ChatMessage, Draft
 from services.errors import RequestError, Unavailable
+from services.tracing import Span, current
 
 # The time of a commit grows with its rows; at this many it is still under 2 ms.
 MAX_BATCH = 128
@@ -39,6 +40,7 @@ class _Said:
     topic: str
     draft: Draft
     done: asyncio.Future[Result]
+    span: Span
 
 
 @dataclass(eq=False, slots=True)
@@ -68,7 +70,7 @@ class Writer:
         Raises:
             Unavailable: it could not be stored, or too much is waiting.
         """
-        result: Result = await self._put(_Said(topic, draft, asyncio.get_running_loop().create_future()))
+        result: Result = await self._put(_Said(topic, draft, asyncio.get_running_loop().create_future(), current()))
         return result
 
     async def change(self, topic: str, work: Callable[[], Awaitable[T]]) -> T:
@@ -157,8 +159,10 @@ class Writer:
 
     def _finish(self, item: _Said, result: Result) -> None:
         if isinstance(result, ChatMessage):
+            item.span.event("stored")
             try:
                 self._publish(item.topic, result)
+                item.span.event("told")
             except Exception:
                 # It is stored, and whoever missed it fetches it; the messages behind it must not suffer.
                 logger.exception("a room could not be told")
