@@ -49,46 +49,49 @@ class ChatDouble:
 
 @dataclass
 class DeletionDouble:
-    """Stand where the two other services' DELETE /internal/users stands, and answer as told.
+    """Stand where chat and notifications stand, make users gladly, and forget them as told.
 
     Attributes:
         url: where it listens.
         calls: who was to be forgotten by whom, in order: ("chat", identity).
         queries: the query of each call.
         answers: the statuses and bodies of the next calls; then it is done.
-        gate: closed, calls hang.
-        arrived: the same as calls, to wait for.
+        hang_at: the service that does not answer before the gate opens.
+        gate: ends the hanging.
+        hanging: set when a call hangs.
     """
 
     url: str = ""
     calls: list[tuple[str, str]] = field(default_factory=list)
     queries: list[dict[str, str]] = field(default_factory=list)
     answers: list[tuple[int, Any]] = field(default_factory=list)
+    hang_at: str = ""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
-    arrived: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue)
+    hanging: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Answer DELETE /internal/users/{identity}."""
-        call = (request.match_info["service"], request.match_info["identity"])
-        self.calls.append(call)
+        service = request.match_info["service"]
+        self.calls.append((service, request.match_info["identity"]))
         self.queries.append(dict(request.query))
-        self.arrived.put_nowait(call)
-        await self.gate.wait()
+        if service == self.hang_at:
+            self.hanging.set()
+            await self.gate.wait()
         status, body = self.answers.pop(0) if self.answers else (200, {"deleted": True})
         return web.json_response(body, status=status)
 
-    def add_route(self, app: web.Application) -> None:
-        """Answer under /chat and /notifications."""
-        self.gate.set()
-        app.router.add_delete("/{service}/internal/users/{identity:.+}", self.delete)
+    async def make_user(self, _request: web.Request) -> web.Response:
+        """Answer POST /internal/users."""
+        return web.json_response({"user": {"id": 1}})
 
 
 @pytest.fixture
 async def deletion() -> AsyncIterator[DeletionDouble]:
-    """Serve the stand-in on a free port."""
+    """Serve the stand-in on a free port, under /chat and /notifications."""
     double = DeletionDouble()
     app = web.Application()
-    double.add_route(app)
+    app.router.add_delete("/{service}/internal/users/{identity:.+}", double.delete)
+    app.router.add_post("/chat/internal/users", double.make_user)
     async with serving(app) as url:
         double.url = url
         yield double
