@@ -183,20 +183,21 @@ class _Connector:
         self._statement_cache = statement_cache
 
     async def __call__(self, *arguments: Any, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
-        connection = await self._connect(*arguments, **options)
-        if self._statement_cache and await _is_pooled(connection):
-            # Kept statements would be missing in the next session, or be another client's of the same name.
-            logger.warning("a pooler stands in front of the database: prepared statements are not kept")
-            self._statement_cache = 0
+        kept = self._statement_cache
+        connection = await _connect(*arguments, statement_cache_size=kept, **options)
+        # Kept statements would be missing in the next session, or be another client's of the same name.
+        if kept and await _is_pooled(connection):
             await connection.close()
-            connection = await self._connect(*arguments, **options)
+            if self._statement_cache:
+                logger.warning("a pooler stands in front of the database: prepared statements are not kept")
+                self._statement_cache = 0
+            connection = await _connect(*arguments, statement_cache_size=0, **options)
         return connection
 
-    async def _connect(self, *arguments: Any, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            *arguments, statement_cache_size=self._statement_cache, **options
-        )
-        return connection
+
+async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*arguments, **options)
+    return connection
 
 
 async def _is_pooled(connection: asyncpg.Connection[asyncpg.Record]) -> bool:

