@@ -11,10 +11,13 @@ from aiohttp import web
 
 from services.chat.bus import LocalBus
 from services.chat.chat import Chat
+from services.chat.deletion import DELETER, Deleter, add_deletion_route
+from services.chat.features import open_features
 from services.chat.keys import CHAT, SETTINGS, SOCKETS, STORE
 from services.chat.metrics import ChatMetrics
 from services.chat.notify import Notifier
 from services.chat.openapi import DESCRIPTION
+from services.chat.recheck import rechecking
 from services.chat.room import Rooms
 from services.chat.routes import add_internal_routes, add_public_routes
 from services.chat.settings import ChatSettings
@@ -40,7 +43,18 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         counted = ChatMetrics(metrics.registry)
         notifier = _open_notifier(settings, store, session, counted)
         rooms = Rooms(counted.deliveries.inc)
-        chat = Chat(store, LocalBus(rooms.deliver), notifier.notify, settings.limits)
+        bus = LocalBus(rooms.deliver)
+        chat = Chat(store, bus, notifier.notify, settings.limits)
+        features = open_features(
+            database=database,
+            store=store,
+            chat=chat,
+            publish=bus.publish,
+            rooms=rooms,
+            limits=settings.limits,
+            feature_limits=settings.feature_limits,
+            registry=metrics.registry,
+        )
         verifier = Verifier(settings.token_keys)
         sockets = Sockets(
             verifier=verifier,
@@ -49,13 +63,18 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
             rooms=rooms,
             limits=settings.limits,
             metrics=counted,
+            extensions=features.extensions,
         )
         apps = _create_apps(settings, database, metrics)
         apps.public[VERIFIER], apps.public[STORE], apps.public[CHAT] = verifier, store, chat
         apps.public[SETTINGS], apps.public[SOCKETS] = settings, sockets
         apps.public.on_shutdown.append(_drain)
-        apps.internal[STORE] = store
-        yield apps
+        apps.internal[STORE], apps.internal[DELETER] = store, Deleter(database, chat)
+        add_deletion_route(apps.internal)
+        features.add_to(apps.public, apps.internal)
+        async with rechecking(sockets, database, settings.limits.recheck_seconds):
+            yield apps
+        await features.close()
         await chat.close()
         await notifier.close(PUSH_SECONDS)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from services.chat.store import NewStamp, Store
 from services.chat.writer import Writer
 
 CLIENT_ID_CHARACTERS = 64
+
+T = TypeVar("T")
 
 
 class Chat:
@@ -83,7 +85,7 @@ class Chat:
     async def missed(self, seat: Seat, last_message_id: int) -> list[ChatMessage] | None:
         """Return what was said after a message, oldest first; None when it was too much."""
         most = self._limits.replay_messages
-        messages = await self._store.messages_after(seat.channel_id, last_message_id, most + 1)
+        messages = await self._store.messages_after(seat.channel_id, last_message_id, most + 1, seat.muted)
         return messages if len(messages) <= most else None
 
     async def replay(self, seat: Seat, payload: Any) -> tuple[dict[str, object], int]:
@@ -166,6 +168,18 @@ class Chat:
             raise Refusal(f"a whisper must have at most {most} bytes")
         told = {"member_id": seat.member_id, "data": data}
         self._bus.publish(Told(topic, "whisper", told, author=seat.member_id, but=but))
+
+    async def take_turn(self, topic: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Do work that stores and tells something else than a message, in its turn among the room's messages.
+
+        Args:
+            topic: "room:<topic>".
+            work: returns once it has told what it stored.
+
+        Raises:
+            Unavailable: too much is waiting.
+        """
+        return await self._writer.change(topic, work)
 
     async def close(self) -> None:
         """Finish what is being stored."""

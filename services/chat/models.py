@@ -74,6 +74,7 @@ class Room(msgspec.Struct, frozen=True, omit_defaults=True):
         last_message: the newest message, only in a list of rooms.
         owner_member_id: who may remove, rename and renew, only in a list of rooms.
         last_read_message_id: how far the caller has read, only in a list of rooms.
+        unread: what they have not read, up to 99, only in a list of rooms.
     """
 
     id: int
@@ -84,6 +85,7 @@ class Room(msgspec.Struct, frozen=True, omit_defaults=True):
     last_message: ChatMessage | None = None
     owner_member_id: int | None = None
     last_read_message_id: int | None = None
+    unread: int | None = None
 
 
 class Page(msgspec.Struct, frozen=True):

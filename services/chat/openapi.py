@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.chat.features import OPERATIONS as FEATURES
 from services.chat.routes import (
     Departure,
     Invitation,
@@ -36,4 +37,4 @@ OPERATIONS = (
         errors=(404, 422),
     ),
 )
-DESCRIPTION = build_openapi("StampChat chat", OPERATIONS)
+DESCRIPTION = build_openapi("StampChat chat", (*OPERATIONS, *FEATURES))

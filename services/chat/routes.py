@@ -142,19 +142,29 @@ async def leave_room(request: web.Request) -> web.Response:
 async def list_events(request: web.Request) -> web.Response:
     """Return a page of a room's history."""
     claims = authenticate(request)
-    raw_id, raw_before = request.match_info["id"], request.query.get("last_message_id", "")
-    if not _is_digits(raw_id):
-        raise NotFound("There is no such channel.")
+    raw_before = request.query.get("last_message_id", "")
     if raw_before and not _is_digits(raw_before):
         raise Invalid("The parameter last_message_id must be a message's id.")
     before = min(int(raw_before), MAX_ID) if raw_before else MAX_ID
-    page = await request.app[STORE].page(claims.identity, _stored_id(int(raw_id)), before)
+    page = await request.app[STORE].page(claims.identity, path_id(request), before)
     return json_response(PageAnswer(page))
 
 
 async def open_socket(request: web.Request) -> web.StreamResponse:
     """Upgrade to a websocket."""
     return await request.app[SOCKETS].handle(request)
+
+
+def path_id(request: web.Request, name: str = "id") -> int:
+    """Return an id out of the path.
+
+    Raises:
+        NotFound: it cannot be the id of anything.
+    """
+    raw = request.match_info[name]
+    if not _is_digits(raw) or not 0 < int(raw) <= MAX_ID:
+        raise NotFound("There is nothing of that kind here.")
+    return int(raw)
 
 
 def _stored_id(value: int) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from services.chat.feature_limits import FeatureLimits, load_feature_limits
 from services.chat.limits import Limits, load_limits
 from services.settings import (
     MIN_SECRET,
@@ -34,6 +35,7 @@ class ChatSettings:
         notifications_url: the notifications service's internal port.
         allowed_origins: the web pages whose sockets are welcome; an app sends no Origin and always is.
         limits: what users may do at most.
+        feature_limits: what they may do at most beyond the original.
     """
 
     server: ServerSettings
@@ -44,6 +46,7 @@ class ChatSettings:
     notifications_url: str
     allowed_origins: frozenset[str]
     limits: Limits
+    feature_limits: FeatureLimits = field(default_factory=FeatureLimits)
 
 
 def load_settings(source: Source) -> ChatSettings:
@@ -58,4 +61,5 @@ def load_settings(source: Source) -> ChatSettings:
         notifications_url=source.url("NOTIFICATIONS_INTERNAL_URL"),
         allowed_origins=server.allowed_origins,
         limits=load_limits(source),
+        feature_limits=load_feature_limits(source),
     )

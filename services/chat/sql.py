@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from services.chat.unread import UNREAD
+
 # The columns hold whole seconds, and Postgres would round up into the future.
 NOW = "date_trunc('second', now() AT TIME ZONE 'utc')"
 
@@ -33,7 +35,8 @@ ON CONFLICT (identity) WHERE duplicate_of IS NULL DO NOTHING
 """
 
 LIST_ROOMS = f"""
-SELECT c.id AS room_id, c.inserted_at AS room_inserted_at, c.friendly_name, c.topic, m.last_read_message_id, last.*
+SELECT c.id AS room_id, c.inserted_at AS room_inserted_at, c.friendly_name, c.topic,
+  m.last_read_message_id, {UNREAD} AS unread, last.*
 FROM users u
 JOIN members m ON m.user_id = u.id AND m.is_participant
 JOIN channels c ON c.id = m.channel_id
