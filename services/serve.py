@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -83,12 +83,14 @@ class Service(Generic[S]):
         load_settings: reads all of its settings.
         open_apps: opens its resources, makes its applications and closes the resources at the end.
         migrations: the folder of its SQL files.
+        commands: what else it can be told to do, each with the settings and the words that follow its name.
     """
 
     name: str
     load_settings: Callable[[Source], S]
     open_apps: Callable[[S], AbstractAsyncContextManager[Apps]]
     migrations: Path
+    commands: Mapping[str, Callable[[Source, Sequence[str]], int]] = field(default_factory=dict)
 
 
 @contextlib.asynccontextmanager
@@ -142,7 +144,7 @@ def main(service: Service[S], arguments: Sequence[str], environ: Mapping[str, st
 
     Args:
         service: what to run.
-        arguments: none, or "migrate".
+        arguments: none, "migrate", or one of its commands.
         environ: the settings; the process's environment unless told.
     """
     source = Source(os.environ if environ is None else environ)
@@ -154,8 +156,11 @@ def main(service: Service[S], arguments: Sequence[str], environ: Mapping[str, st
                 _run_server(service, source, os.environ if environ is None else environ)
             case ["migrate"]:
                 _run_migrations(service, source)
+            case [name, *rest] if name in service.commands:
+                return service.commands[name](source, rest)
             case _:
-                sys.stderr.write(f"usage: python -m services.{service.name} [migrate]\n")
+                words = " | ".join(("migrate", *service.commands))
+                sys.stderr.write(f"usage: python -m services.{service.name} [{words}]\n")
                 return EXIT_MISUSED
     except StartError as error:
         sys.stderr.write(f"services.{service.name} cannot start. {error}\n")

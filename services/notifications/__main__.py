@@ -1,10 +1,11 @@
-"""Run the notifications service, or its migrations: python -m services.notifications [migrate]."""
+"""Run the notifications service, or its migrations: python -m services.notifications [migrate | dead-letters …]."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from services.notifications import dead_letters
 from services.notifications.app import open_apps
 from services.notifications.settings import load_settings
 from services.serve import Service, main
@@ -14,6 +15,7 @@ SERVICE = Service(
     load_settings=load_settings,
     open_apps=open_apps,
     migrations=Path(__file__).parent / "migrations",
+    commands={"dead-letters": dead_letters.run_command},
 )
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ class Deleter:
             await connection.execute(_LOCK, identity)
             await connection.execute(_REMEMBER, identity, minted_before, minted_before + _LONGEST)
             await connection.execute("DELETE FROM tokens WHERE identity = $1", identity)
+            await connection.execute("DELETE FROM deliveries WHERE identity = $1", identity)
             await connection.execute("DELETE FROM departures WHERE forget_at < now()")
 
 

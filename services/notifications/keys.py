@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from services.notifications.push import Pusher
+from services.notifications.pusher import Pusher
 from services.notifications.store import Store
 
 STORE = web.AppKey("store", Store)

@@ -1,37 +1,16 @@
-"""Push to devices, or say honestly that nothing is pushed."""
+"""Name what is pushed, and what can become of it."""
 
 from __future__ import annotations
 
-import asyncio
 import enum
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from prometheus_client import CollectorRegistry
-from prometheus_client import Counter as Metric
-
-from services.notifications.store import Store
-
-# Each is one HTTPS request over a handful of kept connections.
-CONCURRENT_SENDS = 32
+import msgspec
 
 
-class Outcome(enum.StrEnum):
-    """Say what became of one push."""
-
-    SENT = "sent"
-    # The provider no longer knows the device: forget it.
-    GONE = "gone"
-    # A passing failure: the same push may succeed later.
-    LATER = "later"
-    # A mistake of ours or of the set-up: sending it again would fail again.
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True)
-class Push:
+class Payload(msgspec.Struct, frozen=True):
     """Hold what every device of a notification gets.
 
     Attributes:
@@ -42,51 +21,86 @@ class Push:
 
     title: str
     body: str
-    data: Mapping[str, str] = field(default_factory=dict)
+    data: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Be something to tell people's devices.
+
+    Attributes:
+        key: names it: handed over again, it is told once.
+        identities: whom to tell.
+        payload: what.
+        collapse_key: of those that wait for one device, only the one of the highest rank goes out; none when empty.
+        rank: rises with what is newer.
+        badges: the number on the app's icon, for whom it is known.
+    """
+
+    key: str
+    identities: Sequence[str]
+    payload: Payload
+    collapse_key: str = ""
+    rank: int = 0
+    badges: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Be one notice on its way to one device.
+
+    Attributes:
+        id: of its row.
+        token: what FCM calls the device.
+        payload: what it is told.
+        collapse_key: as the notice has it.
+        badge: the number on the app's icon, if it is known.
+        attempts: how often it was claimed, this time included.
+        seconds_left: until it is not worth sending any more.
+        is_registered: whether the device is still the person's.
+    """
+
+    id: int
+    token: str
+    payload: Payload
+    collapse_key: str
+    badge: int | None
+    attempts: int
+    seconds_left: float
+    is_registered: bool
+
+
+class Outcome(enum.StrEnum):
+    """Say what became of one try."""
+
+    SENT = "sent"
+    # The provider no longer knows the device: forget it.
+    GONE = "gone"
+    # A passing failure: the same push may succeed later.
+    LATER = "later"
+    # A mistake of ours or of the set-up: sending it again as it is would fail again.
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Say what came back of one try.
+
+    Attributes:
+        outcome: what it means.
+        reason: the provider's word, or ours.
+        retry_after: seconds that the provider asks us to wait, if it does.
+        is_alert: whether a person has to look at it.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    retry_after: float | None = None
+    is_alert: bool = False
 
 
 class Sender(Protocol):
     """Be a way to reach devices."""
 
-    async def send(self, token: str, push: Push) -> Outcome:
-        """Push to one device."""
-
-
-class Pusher:
-    """Push a notification to every device of some people.
-
-    Args:
-        store: whose devices are where.
-        sender: the way to reach them; none when pushes are off.
-        registry: where outcomes are counted.
-    """
-
-    def __init__(self, store: Store, sender: Sender | None, registry: CollectorRegistry) -> None:
-        self._store = store
-        self._sender = sender
-        self._pushes = Metric("stampchat_pushes_total", "Pushes by outcome.", ("outcome",), registry=registry)
-
-    async def notify(self, identities: Sequence[str], push: Push) -> dict[str, Any]:
-        """Return how many devices there are and what became of each push."""
-        devices = await self._store.devices(identities)
-        if self._sender is None:
-            self._pushes.labels("off").inc(len(devices))
-            return {"push": "off", "devices": len(devices)}
-        outcomes = await self._send_all(self._sender, devices, push)
-        gone = [token for token, outcome in outcomes.items() if outcome is Outcome.GONE]
-        if gone:
-            await self._store.forget(gone)
-        counts = Counter(outcomes.values())
-        for outcome, count in counts.items():
-            self._pushes.labels(outcome).inc(count)
-        return {"push": "fcm", "devices": len(devices), **{outcome.value: counts[outcome] for outcome in Outcome}}
-
-    async def _send_all(self, sender: Sender, devices: Sequence[str], push: Push) -> dict[str, Outcome]:
-        slots = asyncio.Semaphore(CONCURRENT_SENDS)
-
-        async def send(token: str) -> Outcome:
-            async with slots:
-                return await sender.send(token, push)
-
-        outcomes = await asyncio.gather(*(send(token) for token in devices))
-        return dict(zip(devices, outcomes, strict=True))
+    async def send(self, delivery: Delivery) -> Result:
+        """Push to one device; it never raises for what a provider does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated
 
 import msgspec
@@ -9,12 +10,17 @@ from aiohttp import web
 
 from services.errors import Invalid
 from services.notifications.keys import PUSHER, STORE
-from services.notifications.push import Push
+from services.notifications.payload import MAX_COLLAPSE_BYTES, trim
+from services.notifications.push import Notice
 from services.web import NO_NUL, Line, authenticate, json_response, read_json
 
 MAX_IDENTITIES = 10_000
+MAX_BATCH = 500
 # FCM's payload has room for 4096 bytes in all, and keeps some keys to itself.
-MAX_DATA_BYTES = 1024
+MAX_DATA_BYTES = 2048
+MAX_BADGE = 1_000_000
+MAX_RANK = (1 << 63) - 1
+COLLAPSE_KEY = rf"\A[!-~]{{0,{MAX_COLLAPSE_BYTES}}}\Z"
 DATA_KEY = r"\A(?!from\Z|gcm\Z|google)[^\x00]+\Z"
 
 
@@ -38,11 +44,31 @@ class Notification(msgspec.Struct):
 
 
 class NotifyRequest(msgspec.Struct):
-    """Be the body of POST /internal/notify."""
+    """Be the body of POST /internal/notify.
+
+    Attributes:
+        identities: whom to tell.
+        notification: what their devices show.
+        data: what the app gets.
+        key: names what is told; the same key again tells no device twice. Without one every call is new.
+        collapse_key: of those that wait for one device, only the one of the highest rank goes out.
+        rank: rises with what is newer.
+        badges: the number on the app's icon, by identity.
+    """
 
     identities: Annotated[list[Line], msgspec.Meta(max_length=MAX_IDENTITIES)]
     notification: Notification
-    data: dict[Annotated[str, msgspec.Meta(pattern=DATA_KEY)], str]
+    data: dict[Annotated[str, msgspec.Meta(pattern=DATA_KEY)], Annotated[str, msgspec.Meta(pattern=NO_NUL)]]
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=NO_NUL)] | None = None
+    collapse_key: Annotated[str, msgspec.Meta(pattern=COLLAPSE_KEY)] = ""
+    rank: Annotated[int, msgspec.Meta(ge=0, le=MAX_RANK)] = 0
+    badges: dict[str, Annotated[int, msgspec.Meta(ge=0, le=MAX_BADGE)]] = {}
+
+
+class NotifyBatchRequest(msgspec.Struct):
+    """Be the body of POST /internal/notify/batch: all of them are taken over, or none is."""
+
+    notifications: Annotated[list[NotifyRequest], msgspec.Meta(max_length=MAX_BATCH)]
 
 
 def add_public_routes(app: web.Application) -> None:
@@ -55,6 +81,7 @@ def add_public_routes(app: web.Application) -> None:
 def add_internal_routes(app: web.Application) -> None:
     """Add what the chat service calls."""
     app.router.add_post("/internal/notify", notify)
+    app.router.add_post("/internal/notify/batch", notify_batch)
 
 
 async def test(_request: web.Request) -> web.Response:
@@ -79,9 +106,26 @@ async def unregister(request: web.Request) -> web.Response:
 
 
 async def notify(request: web.Request) -> web.Response:
-    """Push to every device of some people."""
-    body = await read_json(request, NotifyRequest)
-    if sum(len(word.encode(errors="replace")) for pair in body.data.items() for word in pair) > MAX_DATA_BYTES:
+    """Take over what every device of some people is to be told."""
+    notice = _notice(await read_json(request, NotifyRequest))
+    return json_response({"result": (await request.app[PUSHER].take([notice]))[0]})
+
+
+async def notify_batch(request: web.Request) -> web.Response:
+    """Take over many at once, in one commit."""
+    body = await read_json(request, NotifyBatchRequest)
+    notices = [_notice(one) for one in body.notifications]
+    return json_response({"results": await request.app[PUSHER].take(notices)})
+
+
+def _notice(body: NotifyRequest) -> Notice:
+    if len(msgspec.json.encode(body.data)) > MAX_DATA_BYTES:
         raise Invalid(f"The data are over {MAX_DATA_BYTES} bytes.")
-    push = Push(title=body.notification.title, body=body.notification.body, data=body.data)
-    return json_response({"result": await request.app[PUSHER].notify(body.identities, push)})
+    return Notice(
+        key=body.key or f"call:{secrets.token_hex(16)}",
+        identities=body.identities,
+        payload=trim(body.notification.title, body.notification.body, body.data),
+        collapse_key=body.collapse_key,
+        rank=body.rank,
+        badges=body.badges,
+    )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import asyncpg
 import pytest
-from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -21,62 +21,28 @@ from services.notifications.settings import NotificationsSettings
 from services.settings import DatabaseSettings, Secret
 from services.tokens import Signer
 from tests.services.conftest import SERVER, Running, RunService
-from tests.services.stand_in import serving
+from tests.services.notifications import fcm_stand_in
+from tests.services.notifications.fcm_stand_in import FcmStandIn
 
 MIGRATIONS = Path("services/notifications/migrations").resolve()
 ACCOUNT_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 ACCOUNT_PEM = ACCOUNT_KEY.private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 ).decode()
-FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
-
-
-@dataclass
-class FcmDouble:
-    """Stand where FCM and Google's token endpoint stand; answer each device as told."""
-
-    url: str = ""
-    assertions: list[str] = field(default_factory=list)
-    access: list[str] = field(default_factory=list)
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    # By device: the status and the errorCode to answer with.
-    answers: dict[str, tuple[int, str]] = field(default_factory=dict)
-    revoked: set[str] = field(default_factory=set)
-
-    async def token(self, request: web.Request) -> web.Response:
-        """Answer POST /token with a new access token."""
-        self.assertions.append(str((await request.post())["assertion"]))
-        return web.json_response({"access_token": f"access-{len(self.assertions)}", "expires_in": 3599})
-
-    async def send(self, request: web.Request) -> web.Response:
-        """Answer one send."""
-        access = request.headers["Authorization"].removeprefix("Bearer ")
-        self.access.append(access)
-        if access in self.revoked:
-            return web.json_response({"error": {"code": 401, "status": "UNAUTHENTICATED"}}, status=401)
-        message = (await request.json())["message"]
-        self.messages.append(message)
-        status, code = self.answers.get(message["token"], (200, ""))
-        details = [{"@type": FCM_ERROR, "errorCode": code}] if code else []
-        return web.json_response({"name": "sent"} if status == 200 else {"error": {"details": details}}, status=status)
+SECONDS = 30
 
 
 @pytest.fixture
-async def fcm() -> AsyncIterator[FcmDouble]:
-    """Serve the stand-in on a free port."""
-    double = FcmDouble()
-    app = web.Application()
-    app.router.add_post("/token", double.token)
-    app.router.add_post("/v1/projects/stampchat-test/messages:send", double.send)
-    async with serving(app) as url:
-        double.url = url
-        yield double
+async def fcm() -> AsyncIterator[FcmStandIn]:
+    """Run a stand-in for FCM."""
+    async with fcm_stand_in.running(ACCOUNT_KEY.public_key()) as stand_in:
+        yield stand_in
 
 
 @pytest.fixture
-def account(fcm: FcmDouble) -> ServiceAccount:
+def account(fcm: FcmStandIn) -> ServiceAccount:
     """Make a service account whose tokens the stand-in gives."""
-    return ServiceAccount("stampchat-test", "push@example.com", Secret(ACCOUNT_PEM), f"{fcm.url}/token")
+    return ServiceAccount(fcm_stand_in.PROJECT, fcm_stand_in.EMAIL, Secret(ACCOUNT_PEM), f"{fcm.url}/token")
 
 
 @pytest.fixture
@@ -117,3 +83,65 @@ def bearer(signer: Signer, identity: str) -> dict[str, str]:
     now = int(time.time())
     user = {"id": 1, "name": None, "email": None, "picture": None, "identity": identity}
     return {"Authorization": f"Bearer {signer.mint(user, auth_time=now, expires=now + 60)}"}
+
+
+@pytest.fixture
+def push_settings(settings: NotificationsSettings, account: ServiceAccount, fcm: FcmStandIn) -> NotificationsSettings:
+    """Tell the service to push through the stand-in."""
+    return replace(settings, push="fcm", service_account=account, fcm_url=fcm.url)
+
+
+@pytest.fixture
+async def rows(settings: NotificationsSettings) -> AsyncIterator[Rows]:
+    """Look into a migrated database."""
+    await migrate(settings.database, MIGRATIONS)
+    connection = await asyncpg.connect(settings.database.url.reveal())
+    yield Rows(connection)
+    await connection.close()
+
+
+class Rows:
+    """Look at what the service stores, and put its clock forward."""
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self.connection = connection
+
+    async def register(self, **devices: str) -> None:
+        """Give people one device each, by its token."""
+        for identity, token in devices.items():
+            await self.connection.execute("INSERT INTO tokens (identity, fcm_token) VALUES ($1, $2)", identity, token)
+
+    async def registered(self) -> list[tuple[str, str]]:
+        """Return who has which device."""
+        rows = await self.connection.fetch("SELECT identity, fcm_token FROM tokens ORDER BY id")
+        return [(row["identity"], row["fcm_token"]) for row in rows]
+
+    async def states(self) -> dict[str, list[str]]:
+        """Return the states of deliveries by device, oldest first."""
+        states: dict[str, list[str]] = {}
+        for row in await self.connection.fetch("SELECT fcm_token, state FROM deliveries ORDER BY id"):
+            states.setdefault(row["fcm_token"], []).append(row["state"])
+        return states
+
+    async def waits(self) -> dict[str, float]:
+        """Return in how many seconds each waiting device is due."""
+        sql = (
+            "SELECT fcm_token, extract(epoch FROM due_at - now())::float8 AS wait"
+            " FROM deliveries WHERE state = 'waiting' AND reason <> ''"
+        )
+        return {row["fcm_token"]: row["wait"] for row in await self.connection.fetch(sql)}
+
+    async def make_due(self) -> None:
+        """Let the time pass that everything waits for."""
+        await self.connection.execute("UPDATE deliveries SET due_at = now() WHERE state = 'waiting'")
+
+
+async def until(fact: Callable[[], Awaitable[object]]) -> None:
+    """Wait for something to become true.
+
+    Args:
+        fact: asks.
+    """
+    async with asyncio.timeout(SECONDS):
+        while not await fact():  # noqa: ASYNC110  # a database has no event
+            await asyncio.sleep(0.01)

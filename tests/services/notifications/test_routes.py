@@ -2,21 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import asyncpg
 import pytest
 
-from services.migrations import migrate
 from services.notifications.app import open_apps
-from services.notifications.service_account import ServiceAccount
 from services.notifications.settings import NotificationsSettings
 from services.settings import Secret
 from services.tokens import Signer
 from tests.services.conftest import Running, RunService
-from tests.services.notifications.conftest import MIGRATIONS, FcmDouble, bearer
+from tests.services.notifications.conftest import Rows, bearer, until
+from tests.services.notifications.fcm_stand_in import UNREGISTERED, FcmStandIn
 
 NOTE = {"title": "Road trip", "body": "Ada: hi"}
 DATA = {"click_action": "FLUTTER_NOTIFICATION_CLICK"}
@@ -26,24 +24,34 @@ class Caller:
     """Call a running service as its people and as the chat service do."""
 
     def __init__(self, running: Running, client: aiohttp.ClientSession, signer: Signer, credential: Secret) -> None:
-        self._running = running
+        self.running = running
         self._client = client
         self._signer = signer
         self._credential = credential
 
     async def post(self, identity: str, path: str, body: bytes | dict[str, Any] | None = None) -> tuple[int, Any]:
         """Call the public port as somebody."""
-        sent = {"data": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
-        url = self._running.public + path
-        async with self._client.post(url, headers=bearer(self._signer, identity), **sent) as response:
+        sent: dict[str, Any] = {"json": body} if body is not None else {}
+        if isinstance(body, bytes):
+            sent = {"data": body, "headers": {"Content-Type": "application/json"}}
+        url = self.running.public + path
+        headers = {**sent.get("headers", {}), **bearer(self._signer, identity)}
+        async with self._client.post(url, **{**sent, "headers": headers}) as response:
             return response.status, await response.json()
 
     async def notify(self, *identities: str, **changes: Any) -> tuple[int, Any]:
         """Call the internal port as chat."""
         body = {"identities": identities, "notification": NOTE, "data": DATA, **changes}
+        return await self.internal("/internal/notify", body)
+
+    async def batch(self, *notifications: dict[str, Any]) -> tuple[int, Any]:
+        """Hand over many at once."""
+        return await self.internal("/internal/notify/batch", {"notifications": notifications})
+
+    async def internal(self, path: str, body: object) -> tuple[int, Any]:
+        """Post to the internal port."""
         headers = {"Authorization": f"Bearer {self._credential.reveal()}"}
-        url = f"{self._running.internal}/internal/notify"
-        async with self._client.post(url, json=body, headers=headers) as response:
+        async with self._client.post(self.running.internal + path, json=body, headers=headers) as response:
             return response.status, await response.json()
 
 
@@ -162,7 +170,17 @@ class TestNotify:
             {"data": {"n": 1}},
             {"data": {"google.key": "x"}},
             {"data": {"from": "x"}},
-            {"data": {"long": "x" * 1100}},
+            {"data": {"long": "x" * 2100}},
+            {"data": {"nul": "a\x00"}},
+            {"key": ""},
+            {"key": "x" * 129},
+            {"key": 7},
+            {"collapse_key": "x" * 65},
+            {"collapse_key": "日"},
+            {"rank": -1},
+            {"badges": {"ada_1": -1}},
+            {"badges": {"ada_1": 1e3}},
+            {"badges": ["ada_1"]},
         ],
         ids=str,
     )
@@ -183,29 +201,90 @@ class TestNotify:
         async with client.post(f"{notifications.public}/internal/notify", json={}) as response:
             assert response.status == 404
 
-    async def test_every_device_of_everybody_is_reached_and_gone_ones_are_forgotten(  # noqa: PLR0917  # fixtures
-        self,
-        settings: NotificationsSettings,
-        account: ServiceAccount,
-        fcm: FcmDouble,
-        run_service: RunService,
-        client: aiohttp.ClientSession,
-        signer: Signer,
-        credential: Secret,
-    ) -> None:
-        """FCM's own word decides; a passing failure costs nobody their registration."""
-        await migrate(settings.database, MIGRATIONS)
-        running = await run_service(open_apps(replace(settings, push="fcm", service_account=account, fcm_url=fcm.url)))
-        caller = Caller(running, client, signer, credential)
-        for identity, token in (("ada_1", "phone"), ("ada_1", "gone"), ("bob_2", "busy"), ("cy_3", "not asked for")):
-            await caller.post(identity, "/register", {"token": token})
-        fcm.answers = {"gone": (404, "UNREGISTERED"), "busy": (503, "UNAVAILABLE")}
+    async def test_with_pushes_off_nothing_is_stored(self, caller: Caller, rows: Rows) -> None:
+        """Neither the row nor the text."""
+        await caller.post("ada_1", "/register", {"token": "phone"})
 
-        result = {"push": "fcm", "devices": 3, "sent": 1, "gone": 1, "later": 1, "refused": 0}
-        assert await caller.notify("ada_1", "bob_2") == (200, {"result": result})
-        assert {message["token"] for message in fcm.messages} == {"phone", "gone", "busy"}
-        assert fcm.messages[0]["notification"] == NOTE
-        assert fcm.messages[0]["data"] == DATA
-        assert await stored(settings) == [("ada_1", "phone"), ("bob_2", "busy"), ("cy_3", "not asked for")]
-        async with client.get(f"{running.internal}/metrics") as response:
-            assert 'stampchat_pushes_total{outcome="gone"} 1.0' in await response.text()
+        assert await caller.notify("ada_1", key="message:1") == (200, {"result": {"push": "off", "devices": 1}})
+        assert await caller.batch({"identities": ["ada_1"], "notification": NOTE, "data": DATA}) == (
+            200,
+            {"results": [{"push": "off", "devices": 1}]},
+        )
+        assert await rows.states() == {}
+
+    @pytest.mark.parametrize(
+        "body",
+        [{}, {"notifications": {}}, {"notifications": [{}]}, {"notifications": [None]}, {"notifications": [{}] * 501}],
+        ids=lambda body: str(body)[:40],
+    )
+    async def test_a_batch_of_the_wrong_shape_is_refused(self, caller: Caller, body: dict[str, Any]) -> None:
+        """All of it."""
+        status, answer = await caller.internal("/internal/notify/batch", body)
+
+        assert (status, answer["error"]["code"]) == (422, "invalid")
+
+    async def test_every_device_of_everybody_is_reached_and_gone_ones_are_forgotten(
+        self, pushing: Caller, fcm: FcmStandIn, rows: Rows, client: aiohttp.ClientSession
+    ) -> None:
+        """The answer comes once it is stored; FCM's own word decides then."""
+        for identity, token in (("ada_1", "phone"), ("ada_1", "gone"), ("bob_2", "tablet"), ("cy_3", "not asked for")):
+            await pushing.post(identity, "/register", {"token": token})
+        fcm.troubles["gone"].append(UNREGISTERED)
+
+        answer = await pushing.notify("ada_1", "bob_2", badges={"ada_1": 4})
+
+        assert answer == (200, {"result": {"push": "fcm", "devices": 3, "stored": 3}})
+        await until(lambda: settled(rows))
+        assert fcm.got == {"phone": 1, "tablet": 1}
+        message = next(message for message in fcm.messages if message["token"] == "phone")
+        assert (message["notification"], message["data"]) == (NOTE, DATA)
+        assert message["apns"]["payload"]["aps"] == {"badge": 4}
+        assert await rows.registered() == [("ada_1", "phone"), ("bob_2", "tablet"), ("cy_3", "not asked for")]
+        async with client.get(f"{pushing.running.internal}/metrics") as response:
+            text = await response.text()
+        for line in ('{outcome="stored"} 3.0', '{outcome="sent"} 2.0', '{outcome="gone"} 1.0'):
+            assert f"stampchat_pushes_total{line}" in text
+
+    async def test_the_same_key_again_pushes_nothing_twice(self, pushing: Caller, fcm: FcmStandIn, rows: Rows) -> None:
+        """Also in one batch, and also for a device that came between."""
+        await pushing.post("ada_1", "/register", {"token": "phone"})
+        one = {"identities": ["ada_1"], "notification": NOTE, "data": DATA, "key": "message:1"}
+        assert await pushing.batch(one, one) == (200, {"results": [FIRST, REPEATED]})
+        await until(lambda: settled(rows))
+        await pushing.post("ada_1", "/register", {"token": "tablet"})
+
+        _, answer = await pushing.batch(one)
+
+        assert answer == {"results": [{"push": "fcm", "devices": 2, "stored": 1}]}
+        await until(lambda: settled(rows))
+        assert fcm.got == {"phone": 1, "tablet": 1}
+
+    async def test_people_unknown_or_without_devices_cost_nothing(self, pushing: Caller, rows: Rows) -> None:
+        """Nobody at all is fine too."""
+        assert await pushing.notify("nobody") == (200, {"result": {"push": "fcm", "devices": 0, "stored": 0}})
+        assert await pushing.notify() == (200, {"result": {"push": "fcm", "devices": 0, "stored": 0}})
+        assert await pushing.batch() == (200, {"results": []})
+        assert await rows.states() == {}
+
+
+FIRST = {"push": "fcm", "devices": 1, "stored": 1}
+REPEATED = {"push": "fcm", "devices": 0, "stored": 0}
+
+
+@pytest.fixture
+async def pushing(  # noqa: PLR0917  # fixtures
+    push_settings: NotificationsSettings,
+    rows: Rows,
+    run_service: RunService,
+    client: aiohttp.ClientSession,
+    signer: Signer,
+    credential: Secret,
+) -> Caller:
+    """Call a service that pushes."""
+    del rows
+    return Caller(await run_service(open_apps(push_settings)), client, signer, credential)
+
+
+async def settled(rows: Rows) -> bool:
+    """Say whether nothing waits."""
+    return "waiting" not in {state for states in (await rows.states()).values() for state in states}

@@ -27,7 +27,7 @@ async def test_the_originals_database_is_adopted_with_every_row(database: Databa
     await connection.execute(ORIGINAL)
     before = await connection.fetch("SELECT * FROM tokens ORDER BY id")
 
-    assert await migrate(database, MIGRATIONS) == ["tokens"]
+    assert await migrate(database, MIGRATIONS) == ["tokens", "departures", "deliveries"]
 
     assert await connection.fetch("SELECT * FROM tokens ORDER BY id") == before
     await connection.close()
