@@ -99,7 +99,8 @@ async def listening(apps: Apps, server: ServerSettings) -> AsyncIterator[Ports]:
     metrics = apps.public[METRICS]
     door = Door(server.connections, Watch(metrics.count_connections, metrics.count_cut))
     internal = web.AppRunner(apps.internal, access_log=None, shutdown_timeout=1, auto_decompress=False)
-    public = GuardedRunner(apps.public, door, shutdown_timeout=server.grace_seconds)
+    # aiohttp waits so long twice: for the handler, and for what it leaves.
+    public = GuardedRunner(apps.public, door, shutdown_timeout=server.grace_seconds / 2)
     lag = asyncio.create_task(metrics.watch_loop())
     try:
         yield Ports(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.migrations import migrate
 from services.settings import DatabaseSettings, Secret
 from services.tokens import Signer, encode_public_key
 
@@ -132,8 +133,7 @@ class Fleet:
 
     async def start(self, name: str) -> Process:
         """Migrate a service's database and serve."""
-        migrating = await self.run(name, "migrate")
-        assert await asyncio.wait_for(migrating.running.wait(), SECONDS) == 0, migrating.log.read_text()
+        await migrate(self.databases[name], ROOT / "services" / name / "migrations")
         process = self.started[name] = await self.run(name)
         ports = await process.said("serving")
         process.public, process.internal = (f"http://127.0.0.1:{ports[port]}" for port in ("public", "internal"))

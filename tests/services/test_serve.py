@@ -21,6 +21,8 @@ from services.notifications.__main__ import SERVICE as NOTIFICATIONS
 from services.serve import EXIT_FAILED, EXIT_MISUSED, Service, main
 from services.settings import DatabaseSettings, Secret
 from services.tokens import Signer, encode_public_key
+from tests.services.conftest import MakeDatabase
+from tests.services.processes import Fleet
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 30
@@ -98,11 +100,122 @@ async def test_it_migrates_serves_and_stops_at_sigterm(
         login = asyncio.create_task(client.post(f"http://127.0.0.1:{ports['public']}/login", json=body))
         await wait_for_row(database.url.reveal())
         started.send_signal(signal.SIGTERM)
+        started.send_signal(signal.SIGTERM)
         signalled = time.monotonic()
         assert (await login).status == 503
         await line_saying(started, "stopped")
         assert await started.wait() == 0
         assert time.monotonic() - signalled < 15
+
+
+@pytest.fixture
+async def fleet(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Give the notifications service a database; it needs none of the others."""
+    made = Fleet(tmp_path, {"notifications": await make_database()})
+    try:
+        yield made
+    finally:
+        await made.kill()
+
+
+@asynccontextmanager
+async def held(database: DatabaseSettings, sql: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Hold a lock, so that whoever needs it waits."""
+    connection = await asyncpg.connect(database.url.reveal())
+    try:
+        async with connection.transaction():
+            await connection.execute(sql)
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def wait_for_lock(holder: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Wait until somebody waits for what the holder has."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    async with asyncio.timeout(SECONDS):
+        while not await holder.fetchval(waiting):  # noqa: ASYNC110  # the database has no event
+            await asyncio.sleep(0.01)
+
+
+async def status(client: aiohttp.ClientSession, url: str) -> int:
+    """Return what a GET answers; 0 when nobody is there."""
+    try:
+        async with client.get(url) as response:
+            return response.status
+    except aiohttp.ClientConnectionError:
+        return 0
+
+
+async def test_what_is_in_flight_at_sigterm_is_finished_and_nothing_new_is_taken(
+    fleet: Fleet, client: aiohttp.ClientSession
+) -> None:
+    """Readiness says so meanwhile, and a second signal changes nothing."""
+    process = await fleet.start("notifications")
+    bearer = {"Authorization": f"Bearer {mint(fleet.signer)}"}
+    async with held(fleet.databases["notifications"], "LOCK TABLE tokens") as holder:
+        body = {"token": "a device"}
+        url = f"{process.public}/register"
+        registering = asyncio.create_task(client.post(url, json=body, headers=bearer))
+        await wait_for_lock(holder)
+        process.running.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(SECONDS):
+            while await status(client, f"{process.public}/test"):  # noqa: ASYNC110  # a port has no event
+                await asyncio.sleep(0.01)
+        assert await status(client, f"{process.internal}/readyz") == 503
+        assert await status(client, f"{process.internal}/livez") == 200
+        process.running.send_signal(signal.SIGTERM)
+        assert not registering.done()
+    assert (await registering).status == 200
+    assert await process.running.wait() == 0
+
+
+async def test_what_never_ends_is_cut_when_the_grace_is_over(fleet: Fleet, client: aiohttp.ClientSession) -> None:
+    """The process does not wait to be killed."""
+    fleet.extra["notifications"] = {"GRACE_SECONDS": "1"}
+    process = await fleet.start("notifications")
+    bearer = {"Authorization": f"Bearer {mint(fleet.signer)}"}
+    async with held(fleet.databases["notifications"], "LOCK TABLE tokens") as holder:
+        url = f"{process.public}/register"
+        registering = asyncio.create_task(client.post(url, json={"token": "a device"}, headers=bearer))
+        await wait_for_lock(holder)
+        assert await process.stop() == 0
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await registering
+
+
+async def test_a_signal_during_the_start_ends_it(fleet: Fleet) -> None:
+    """As the first process of a container it would else not be ended by SIGTERM at all."""
+    (fleet.folder / "slow").mkdir()
+    os.mkfifo(fleet.folder / "slow" / "url")
+    fleet.extra["notifications"] = {"DATABASE_URL_FILE": str(fleet.folder / "slow" / "url")}
+    process = fleet.started["notifications"] = await fleet.run("notifications")
+    # Opened when the service reads its settings, and it then waits for what is never written.
+    with await asyncio.to_thread((fleet.folder / "slow" / "url").open, "w"):
+        assert await process.stop() == EXIT_FAILED
+    assert process.log.read_text() == "services.notifications cannot start. It was told to stop (SIGTERM).\n"
+
+
+async def test_a_signal_during_a_migration_leaves_nothing_behind(fleet: Fleet) -> None:
+    """It is no success, so that the service does not start upon it; the next run does all of it."""
+    database = fleet.databases["notifications"]
+    async with held(database, "CREATE TABLE tokens (); LOCK TABLE tokens") as holder:
+        process = fleet.started["notifications"] = await fleet.run("notifications", "migrate")
+        await wait_for_lock(holder)
+        assert await process.stop() == EXIT_FAILED
+        assert "It was told to stop (SIGTERM)." in process.log.read_text()
+        await holder.execute("DROP TABLE tokens")
+    again = fleet.started["notifications"] = await fleet.run("notifications", "migrate")
+    assert await again.running.wait() == 0
+    async with held(database, "SELECT 1") as connection:
+        assert await connection.fetchval("SELECT count(*) FROM tokens") == 0
+
+
+def mint(signer: Signer) -> str:
+    """Mint a token as auth does."""
+    now = int(time.time())
+    user = {"id": 7, "identity": "ada_1", "name": None, "email": None, "picture": None}
+    return signer.mint(user, auth_time=now, expires=now + 60)
 
 
 async def wait_for_row(url: str) -> None:
