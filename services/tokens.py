@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jwt
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -26,7 +30,13 @@ LEEWAY_SECONDS = 30
 # Ours are under 1 KiB; what is far longer is not ours and not worth a signature check.
 MAX_TOKEN_LENGTH = 8192
 
+# A key that is taken away is believed for so long, at most; a new one is looked for as soon as somebody shows a token
+# of it, but not each time that a stranger makes one up.
+LOOK_SECONDS = 5.0
+LOOK_FOR_UNKNOWN_SECONDS = 1.0
+
 PublicKeys = Mapping[str, Ed25519PublicKey]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,22 +81,89 @@ def encode_public_key(key: Ed25519PublicKey) -> str:
     return pem.decode("ascii")
 
 
+class KeyFolder(Mapping[str, Ed25519PublicKey]):
+    """Hold the keys of a folder of <kid>.pem, several while a rotation lasts, and read it again when it has changed.
+
+    Whoever asks for a key looks, which costs a few stat calls every some seconds and needs no task. A change that
+    cannot be used is logged, and what was read before stays in use.
+
+    Args:
+        folder: where they are; Kubernetes replaces its files by pointing a symbolic link elsewhere.
+        clock: seconds that only grow.
+
+    Attributes:
+        problems: what was wrong when the folder was read first.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder = folder
+        self._clock = clock
+        # Taken before the files are read: what changes meanwhile differs from it at the next look.
+        self._state = _state_of(folder)
+        self._keys, self.problems = _read_keys(folder)
+        self._looked_at = clock()
+
+    def __getitem__(self, kid: str) -> Ed25519PublicKey:
+        pause = LOOK_SECONDS if kid in self._keys else LOOK_FOR_UNKNOWN_SECONDS
+        if self._clock() >= self._looked_at + pause:
+            self._look()
+        return self._keys[kid]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def _look(self) -> None:
+        self._looked_at = self._clock()
+        state = _state_of(self._folder)
+        if state == self._state:
+            return
+        self._state = state
+        keys, problems = _read_keys(self._folder)
+        if problems:
+            logger.error("the token keys have changed and are not usable", extra={"fields": {"problems": problems}})
+        else:
+            self._keys = keys
+            logger.info("the token keys have changed", extra={"fields": {"kids": sorted(keys)}})
+
+
 def load_public_keys(source: Source) -> PublicKeys:
-    """Read every <kid>.pem of the keys folder; there are several while a rotation lasts."""
+    """Open the folder of public keys."""
     folder = source.folder("TOKEN_KEYS_DIR")
+    keys = KeyFolder(folder)
+    if folder.is_dir():
+        for problem in keys.problems:
+            source.problem("TOKEN_KEYS_DIR", problem)
+    return keys
+
+
+def _state_of(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Return what differs when a file was replaced or written to."""
+    found = []
+    with suppress(OSError):
+        for path in sorted(folder.glob("*.pem")):
+            status = path.stat()
+            found.append((path.name, status.st_ino, status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def _read_keys(folder: Path) -> tuple[dict[str, Ed25519PublicKey], list[str]]:
     keys: dict[str, Ed25519PublicKey] = {}
+    problems = []
     for path in sorted(folder.glob("*.pem")):
         try:
             key = serialization.load_pem_public_key(path.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PublicKey) or key_id(key) != path.stem:
-            source.problem("TOKEN_KEYS_DIR", f"holds {path.name}, which is not the Ed25519 public key of that id")
+            problems.append(f"holds {path.name}, which is not the Ed25519 public key of that id")
         else:
             keys[path.stem] = key
-    if folder.is_dir() and not keys:
-        source.problem("TOKEN_KEYS_DIR", f"names {folder}, which holds no usable <kid>.pem")
-    return keys
+    if not keys:
+        problems.append(f"names {folder}, which holds no usable <kid>.pem")
+    return keys, problems
 
 
 class Signer:
@@ -126,11 +203,11 @@ class Verifier:
     """Verify tokens with the public keys.
 
     Args:
-        keys: by kid.
+        keys: by kid; a KeyFolder follows a rotation.
     """
 
     def __init__(self, keys: PublicKeys) -> None:
-        self._keys = dict(keys)
+        self._keys = keys
 
     def verify(self, token: str) -> Claims:
         """Return whom a token speaks for.

@@ -12,7 +12,9 @@ from typing import Any
 import aiohttp
 import jwt
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.x509 import load_pem_x509_certificate
 
 from services.auth.errors import ProviderUnavailable
 from services.peers import read_answer
@@ -27,6 +29,8 @@ STALE_SECONDS = 3600
 # not make us ask Google each time.
 PAUSE_SECONDS = 5
 MAX_BYTES = 256 * 1024
+# Every login waits for a fetch that is due, and old keys serve when it fails.
+FETCH_TIMEOUT = aiohttp.ClientTimeout(total=4, connect=2)
 
 _MAX_AGE = re.compile(r"\bmax-age=(\d{1,9})\b")
 logger = logging.getLogger(__name__)
@@ -36,7 +40,7 @@ class FirebaseKeys:
     """Find a public key by its id.
 
     Args:
-        url: where the JWKS lies.
+        url: where the keys lie, as a JWKS or as certificates.
         session: the HTTP client to use.
         clock: seconds that only grow.
     """
@@ -73,12 +77,12 @@ class FirebaseKeys:
 
     async def _refresh(self) -> None:
         try:
-            async with self._session.get(self._url) as response:
+            async with self._session.get(self._url, timeout=FETCH_TIMEOUT) as response:
                 response.raise_for_status()
                 content = await read_answer(response, MAX_BYTES)
                 max_age = _max_age(response.headers.get(aiohttp.hdrs.CACHE_CONTROL, ""))
             keys = _parse_keys(content)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, jwt.PyJWTError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             logger.warning("the login provider's keys cannot be fetched", extra={"fields": {"reason": repr(error)}})
         else:
             self._keys = keys
@@ -93,9 +97,31 @@ def _max_age(cache_control: str) -> int:
 
 
 def _parse_keys(content: bytes) -> dict[str, RSAPublicKey]:
-    document = msgspec.json.decode(content, type=dict[str, list[dict[str, Any]]])
-    keys = {entry["kid"]: jwt.PyJWK.from_dict(entry).key for entry in document.get("keys", []) if "kid" in entry}
-    usable = {kid: key for kid, key in keys.items() if isinstance(key, RSAPublicKey)}
+    """Read a key set, or an object of PEM certificates by key id, which is the older of Google's two forms."""
+    document = msgspec.json.decode(content, type=dict[str, Any])
+    entries = document.get("keys")
+    if isinstance(entries, list):
+        found = {
+            str(entry["kid"]): _parse_jwk(entry) for entry in entries if isinstance(entry, dict) and "kid" in entry
+        }
+    else:
+        found = {kid: _parse_certificate(pem) for kid, pem in document.items() if isinstance(pem, str)}
+    # A key of another kind, which may be added one day, must not hide those that we can use.
+    usable = {kid: key for kid, key in found.items() if isinstance(key, RSAPublicKey)}
     if not usable:
         raise ValueError("the document holds no RSA key")
     return usable
+
+
+def _parse_jwk(entry: dict[str, Any]) -> object:
+    try:
+        return jwt.PyJWK.from_dict(entry).key
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+
+
+def _parse_certificate(pem: str) -> object:
+    try:
+        return load_pem_x509_certificate(pem.encode()).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None

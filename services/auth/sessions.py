@@ -16,6 +16,8 @@ from services.tokens import LIFETIME_SECONDS, Claims, Signer
 
 # A chat service that is being replaced is away for a moment; a login waits through it.
 RETRY_PAUSES = (0.2, 0.5)
+# All attempts together, for one that neither answers nor refuses.
+CHAT_SECONDS = 5.0
 
 
 class Sessions:
@@ -88,11 +90,15 @@ class Sessions:
         is healed by the next login.
         """
         body = {"name": user.name or "", "identity": user.identity}
-        for pause in RETRY_PAUSES:
-            try:
+        try:
+            async with asyncio.timeout(CHAT_SECONDS):
+                for pause in RETRY_PAUSES:
+                    try:
+                        await self._chat.post("/internal/users", body)
+                    except PeerUnavailable:
+                        await asyncio.sleep(pause)
+                    else:
+                        return
                 await self._chat.post("/internal/users", body)
-            except PeerUnavailable:
-                await asyncio.sleep(pause)
-            else:
-                return
-        await self._chat.post("/internal/users", body)
+        except TimeoutError as error:
+            raise PeerUnavailable("The chat service does not answer; try again soon.") from error

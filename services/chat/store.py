@@ -181,12 +181,14 @@ class Store:
         """Return the topic of a room in which the person is, or was.
 
         Raises:
+            NotAuthenticated: nobody has this identity here.
             NotFound: the person was never in such a room.
         """
         async with self._database.connection() as connection:
             topic: str | None = await connection.fetchval(sql.FIND_TOPIC, identity, channel_id)
-        if topic is None:
-            raise NotFound("There is no such channel.")
+            if topic is None:
+                await self.find_user(connection, identity)
+                raise NotFound("There is no such channel.")
         return topic
 
     async def page(self, identity: str, channel_id: int, before: int = MAX_ID) -> Page:
@@ -198,11 +200,13 @@ class Store:
             before: only older messages; MAX_ID for the newest page.
 
         Raises:
+            NotAuthenticated: nobody has this identity here.
             NotFound: the person takes no part in such a room.
         """
         async with self._database.connection() as connection:
             place = await connection.fetchrow(sql.PLACE, identity, channel_id)
             if place is None:
+                await self.find_user(connection, identity)
                 raise NotFound("There is no such channel.")
             # One more than a page says whether there are more, without counting.
             rows = await connection.fetch(sql.PAGE, channel_id, before, PAGE_SIZE + 1, place["muted"])

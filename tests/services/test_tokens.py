@@ -12,7 +12,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.errors import TokenError
 from services.settings import Secret, Source
-from services.tokens import Signer, Verifier, derive_private_key, encode_public_key, key_id, load_public_keys
+from services.tokens import (
+    LOOK_FOR_UNKNOWN_SECONDS,
+    LOOK_SECONDS,
+    KeyFolder,
+    Signer,
+    Verifier,
+    derive_private_key,
+    encode_public_key,
+    key_id,
+    load_public_keys,
+)
 
 USER = {"id": 7, "name": "Ada", "email": None, "picture": None, "identity": "ada_1"}
 PRIVATE_KEY = Secret("x" * 64)
@@ -21,7 +31,8 @@ PRIVATE_KEY = Secret("x" * 64)
 def mint(**changes: Any) -> str:
     """Mint a token, good but for the changes; None leaves a claim out, and a moment is seconds from now."""
     now = int(time.time())
-    changes |= {name: now + changes[name] for name in ("iat", "exp") if isinstance(changes.get(name), int)}
+    moments = ("iat", "exp", "nbf")
+    changes |= {name: now + changes[name] for name in moments if isinstance(changes.get(name), int)}
     claims = {
         **USER,
         "sub": "7",
@@ -74,6 +85,7 @@ def test_the_key_and_its_id_are_derived_as_the_deployment_derives_them() -> None
         {"exp": -31},
         {"exp": None},
         {"iat": 600},
+        {"nbf": 600},
         {"iat": None},
         {"sub": None},
         {"id": "7"},
@@ -94,7 +106,7 @@ def test_a_token_that_breaks_a_rule_is_refused(verifier: Verifier, changes: dict
         verifier.verify(mint(**changes))
 
 
-@pytest.mark.parametrize("changes", [{"exp": -1}, {"iat": 20}], ids=str)
+@pytest.mark.parametrize("changes", [{"exp": -1}, {"iat": 20}, {"nbf": 20}], ids=str)
 def test_clocks_may_differ_by_half_a_minute(verifier: Verifier, changes: dict[str, Any]) -> None:
     """Two machines never agree to the second."""
     assert verifier.verify(mint(**changes)).id == 7
@@ -144,3 +156,113 @@ class TestLoadPublicKeys:
         load_public_keys(source)
 
         assert "holds no usable" in source.problems[0]
+
+
+class TestKeyFolder:
+    @pytest.fixture
+    def signers(self) -> list[Signer]:
+        """Make two generations of the key."""
+        return [Signer(Secret(secrets.token_hex(32))) for _ in range(2)]
+
+    @pytest.fixture
+    def mounted(self, tmp_path: Path) -> Mounted:
+        """Mount an empty folder."""
+        return Mounted(tmp_path)
+
+    def test_a_new_key_is_known_at_once_and_an_old_one_until_it_is_taken_away(
+        self, mounted: Mounted, signers: list[Signer]
+    ) -> None:
+        """No restart; tokens of both are good as long as both are there."""
+        old, new = signers
+        mounted.swap(old)
+        folder = KeyFolder(mounted.folder, clock=mounted.clock)
+        verifier = Verifier(folder)
+        now = int(time.time())
+        tokens = [signer.mint(USER, auth_time=now, expires=now + 60) for signer in signers]
+        assert [self.is_good(verifier, token) for token in tokens] == [True, False]
+
+        mounted.swap(old, new)
+        mounted.now += LOOK_FOR_UNKNOWN_SECONDS
+        assert [self.is_good(verifier, token) for token in tokens] == [True, True]
+
+        mounted.swap(new)
+        assert self.is_good(verifier, tokens[0])
+        mounted.now += LOOK_SECONDS
+        assert [self.is_good(verifier, token) for token in tokens] == [False, True]
+        assert (list(folder), len(folder)) == ([new.kid], 1)
+
+    @staticmethod
+    def is_good(verifier: Verifier, token: str) -> bool:
+        """Say whether it verifies."""
+        try:
+            return verifier.verify(token).id == 7
+        except TokenError:
+            return False
+
+    @pytest.mark.parametrize("damage", ["not a key", "", None])
+    def test_a_change_that_cannot_be_used_is_logged_once_and_changes_nothing(
+        self, mounted: Mounted, signers: list[Signer], caplog: pytest.LogCaptureFixture, damage: str | None
+    ) -> None:
+        """Whoever is logged in stays so while somebody repairs it."""
+        old, new = signers
+        mounted.swap(old)
+        folder = KeyFolder(mounted.folder, clock=mounted.clock)
+        mounted.swap()
+        if damage is not None:
+            (mounted.folder / f"{new.kid}.pem").write_text(damage)
+
+        for _ in range(3):
+            mounted.now += LOOK_SECONDS
+            assert folder[old.kid] == old.public_key
+        assert [record.message for record in caplog.records] == ["the token keys have changed and are not usable"]
+
+        mounted.swap(new)
+        mounted.now += LOOK_SECONDS
+        assert folder[new.kid] == new.public_key
+
+    def test_made_up_ids_do_not_make_it_look_each_time(
+        self, mounted: Mounted, signers: list[Signer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A stranger's tokens cost nothing."""
+        mounted.swap(signers[0])
+        folder = KeyFolder(mounted.folder, clock=mounted.clock)
+        looks = []
+        monkeypatch.setattr("services.tokens._state_of", lambda _folder: looks.append(1))
+        monkeypatch.setattr("services.tokens._read_keys", lambda _folder: ({}, ["none"]))
+        mounted.now += LOOK_FOR_UNKNOWN_SECONDS
+
+        assert [folder.get(f"{n:08}") for n in range(100)] == [None] * 100
+        assert len(looks) == 1
+
+
+class Mounted:
+    """Be a folder as Kubernetes mounts it, whose files change all at once, and a clock.
+
+    Args:
+        parent: where it goes.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        self.folder = parent / "keys"
+        self.folder.mkdir()
+        self.now = 100.0
+        self._generation = 0
+
+    def clock(self) -> float:
+        """Return the moment."""
+        return self.now
+
+    def swap(self, *signers: Signer) -> None:
+        """Replace all files by those of some signers."""
+        self._generation += 1
+        data = self.folder / f"..{self._generation}"
+        data.mkdir()
+        for signer in signers:
+            (data / f"{signer.kid}.pem").write_text(encode_public_key(signer.public_key))
+        link = self.folder / "..data_tmp"
+        link.symlink_to(data.name)
+        link.rename(self.folder / "..data")
+        for path in self.folder.glob("*.pem"):
+            path.unlink()
+        for signer in signers:
+            (self.folder / f"{signer.kid}.pem").symlink_to(f"..data/{signer.kid}.pem")
