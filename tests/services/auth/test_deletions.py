@@ -47,11 +47,12 @@ async def environ(
 async def auth(settings: AuthSettings, deletion: DeletionDouble, run_service: RunService) -> Running:
     """Run the service in this process, beside the stand-ins."""
     await migrate(settings.database, MIGRATIONS)
-    urls = {
-        "chat_internal_url": f"{deletion.url}/chat",
-        "notifications_internal_url": f"{deletion.url}/notifications",
-    }
-    return await run_service(open_apps(replace(settings, **urls)))
+    stood_in = replace(
+        settings,
+        chat_internal_url=f"{deletion.url}/chat",
+        notifications_internal_url=f"{deletion.url}/notifications",
+    )
+    return await run_service(open_apps(stood_in))
 
 
 async def eventually(condition: Callable[[], Awaitable[object]]) -> None:

@@ -1,21 +1,36 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import jwt
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from services.auth import firebase_keys
 from services.auth.app import open_apps
 from services.auth.errors import LoginRefused, ProviderUnavailable
 from services.auth.firebase import CUSTOM_TOKEN_AUDIENCE, FirebaseVerifier
-from services.auth.firebase_keys import PAUSE_SECONDS, STALE_SECONDS, FirebaseKeys
+from services.auth.firebase_keys import (
+    DEFAULT_MAX_AGE,
+    LEAST_MAX_AGE,
+    MOST_MAX_AGE,
+    PAUSE_SECONDS,
+    STALE_SECONDS,
+    FirebaseKeys,
+)
 from services.auth.settings import AuthSettings
 from services.migrations import migrate
 from tests.services.auth.conftest import MIGRATIONS, ChatDouble
@@ -36,6 +51,8 @@ class Issuer:
         self.fetches = 0
         self.status = 200
         self.cache_control = "public, max-age=600, must-revalidate"
+        self.as_certificates = False
+        self.strange: list[Any] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -43,17 +60,22 @@ class Issuer:
         """Answer with the key set."""
         self.fetches += 1
         await self.gate.wait()
+        if self.as_certificates:
+            document: dict[str, Any] = {kid: certificate(key) for kid, key in self.keys.items()}
+            return web.json_response(document, status=self.status, headers={"Cache-Control": self.cache_control})
         keys = [
             {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, "alg": "RS256"}
             for kid, key in self.keys.items()
         ]
-        return web.json_response({"keys": keys}, status=self.status, headers={"Cache-Control": self.cache_control})
+        return web.json_response(
+            {"keys": [*keys, *self.strange]}, status=self.status, headers={"Cache-Control": self.cache_control}
+        )
 
     def mint(self, *, kid: str = "one", key: Any = ONE_KEY, alg: str = "RS256", **changes: Any) -> str:
         """Mint an ID token; None leaves a claim out, and a moment is seconds from now."""
         now = int(time.time())
-        moments = ("iat", "exp", "auth_time")
-        changes |= {name: now + changes[name] for name in moments if isinstance(changes.get(name), int)}
+        moments = ("iat", "exp", "nbf", "auth_time")
+        changes |= {name: now + changes[name] for name in moments if type(changes.get(name)) is int}
         claims = {
             "iss": f"https://securetoken.google.com/{PROJECT}",
             "aud": PROJECT,
@@ -68,6 +90,14 @@ class Issuer:
         }
         claims = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(claims, key, algorithm=alg, headers={"kid": kid} if kid else {})
+
+
+def certificate(key: rsa.RSAPrivateKey) -> str:
+    """Sign a certificate for a key, as Google's older document has them."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "securetoken.system.gserviceaccount.com")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 class Clock:
@@ -132,6 +162,8 @@ class TestFirebaseVerifier:
         "changes",
         [
             {"iss": "https://securetoken.google.com/other"},
+            {"iss": f"https://securetoken.google.com/{PROJECT}/"},
+            {"iss": None},
             {"iss": f"https://accounts.google.com/{PROJECT}"},
             {"aud": "other"},
             {"aud": [PROJECT, "other"]},
@@ -140,12 +172,16 @@ class TestFirebaseVerifier:
             {"sub": ""},
             {"sub": None},
             {"sub": "u" * 129},
-            {"exp": -60},
+            {"sub": 7},
+            {"sub": "u\0"},
+            {"exp": -31},
+            {"nbf": 600},
             {"exp": None},
             {"iat": 600},
             {"iat": None},
             {"auth_time": 600},
             {"auth_time": "yesterday"},
+            {"auth_time": True},
             {"auth_time": None},
             {"kid": "unknown"},
             {"kid": ""},
@@ -164,6 +200,30 @@ class TestFirebaseVerifier:
         """A token that breaks any one of them is refused."""
         with pytest.raises(LoginRefused):
             await verifier(issuer.mint(**changes))
+
+    @pytest.mark.parametrize("changes", [{"exp": -1}, {"iat": 20}, {"auth_time": 20}, {"sub": "u" * 128}], ids=str)
+    async def test_what_is_just_within_the_rules_is_good(
+        self, verifier: FirebaseVerifier, issuer: Issuer, changes: dict[str, Any]
+    ) -> None:
+        """Two machines' clocks differ a little."""
+        assert (await verifier(issuer.mint(**changes))).name == "Ada"
+
+    async def test_the_public_key_is_no_secret_to_sign_with(self, verifier: FirebaseVerifier, issuer: Issuer) -> None:
+        """HS256 over what everybody can download is the oldest trick."""
+        pem = ONE_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        head, claims, _ = issuer.mint().split(".")
+        header = json.loads(base64.urlsafe_b64decode(head + "==")) | {"alg": "HS256"}
+        signed = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=") + b"." + claims.encode()
+        mac = base64.urlsafe_b64encode(hmac.digest(pem, signed, "sha256")).rstrip(b"=")
+        with pytest.raises(LoginRefused):
+            await verifier((signed + b"." + mac).decode())
+
+    async def test_what_is_wrong_is_said_where_it_helps(self, verifier: FirebaseVerifier, issuer: Issuer) -> None:
+        """A custom token was meant to be exchanged, an expired one to be renewed."""
+        for changes, code in ({"aud": CUSTOM_TOKEN_AUDIENCE}, "custom_token"), ({"exp": -60}, "token_expired"):
+            with pytest.raises(LoginRefused) as raised:
+                await verifier(issuer.mint(**changes))
+            assert raised.value.code == code
 
     @pytest.mark.parametrize("token", ["", "x", "a.b.c", "é.é.é", "." * 100, "e30.e30."])
     async def test_what_is_no_token_is_refused(self, verifier: FirebaseVerifier, token: str) -> None:
@@ -231,6 +291,67 @@ class TestFirebaseKeys:
         issuer.keys.clear()
         clock.now += 700
         assert await keys.find("one") is not None
+
+    @pytest.mark.parametrize(
+        "strange",
+        [
+            [{"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "AA"}, {"kty": "new", "kid": "n"}],
+            [{"kty": "RSA", "kid": "broken", "n": "AQ"}, {"kid": "empty"}, {"no": "kid"}, "text", None, 7],
+        ],
+        ids=["other kinds", "damaged"],
+    )
+    async def test_keys_of_another_kind_do_not_hide_the_good_ones(
+        self, keys: FirebaseKeys, issuer: Issuer, strange: list[Any]
+    ) -> None:
+        """The issuer may add some one day."""
+        issuer.strange = strange
+
+        assert await keys.find("one") is not None
+        assert await keys.find("ed") is None
+
+    async def test_certificates_are_read_as_well(self, verifier: FirebaseVerifier, issuer: Issuer) -> None:
+        """Google serves the same keys in that form at another address."""
+        issuer.as_certificates = True
+
+        assert (await verifier(issuer.mint())).uid == "firebase-uid"
+
+    @pytest.mark.parametrize(
+        ("cache_control", "seconds"),
+        [
+            ("max-age=21600", 21_600),
+            ("public, max-age=0", LEAST_MAX_AGE),
+            ("max-age=999999999", MOST_MAX_AGE),
+            ("no-cache", DEFAULT_MAX_AGE),
+            ("", DEFAULT_MAX_AGE),
+            ("max-age=soon", DEFAULT_MAX_AGE),
+            ("s-maxage=5, max-age=700", 700),
+        ],
+    )
+    async def test_the_age_has_limits(
+        self, keys: FirebaseKeys, issuer: Issuer, clock: Clock, cache_control: str, seconds: int
+    ) -> None:
+        """Whatever a cache between says, we neither ask each time nor never again."""
+        issuer.cache_control = cache_control
+        await keys.find("one")
+        clock.now += seconds - 1
+        await keys.find("one")
+        assert issuer.fetches == 1
+        clock.now += 1
+        await keys.find("one")
+        assert issuer.fetches == 2
+
+    async def test_an_issuer_that_hangs_delays_one_login_and_refuses_none(
+        self, keys: FirebaseKeys, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Old keys serve; a while later it is asked once more."""
+        await keys.find("one")
+        issuer.gate.clear()
+        monkeypatch.setattr(firebase_keys, "FETCH_TIMEOUT", aiohttp.ClientTimeout(total=0.05))
+        clock.now += 700
+
+        assert all(await asyncio.gather(*(keys.find("one") for _ in range(20))))
+        assert issuer.fetches == 2
+        issuer.gate.set()
 
 
 async def test_a_google_login_over_http(
