@@ -143,6 +143,15 @@ def encode(value: Message | Reply | Broadcast, version: Version) -> Frame:
             return _encode_text(Message(value.topic, value.event, value.payload), version)
 
 
+def encode_payload(payload: Any) -> msgspec.Raw:
+    """Write a payload, to be put into frames of either serializer.
+
+    Raises:
+        ProtocolError: it holds what JSON, or our reading of it, does not.
+    """
+    return msgspec.Raw(_to_json(payload).encode())
+
+
 def _encode_text(said: Message, version: Version) -> str:
     if version is Version.V2:
         return _to_json((said.join_ref, said.ref, said.topic, said.event, said.payload))

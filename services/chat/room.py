@@ -1,17 +1,27 @@
-"""Know which channels of this process are in which room, and tell them, one encoding for all of a serializer."""
+"""Know which channels of this process are in which room, and tell them: all that came up in one turn in one write.
+
+A system call for each message and socket is most of what a fan-out costs. So what a room is told is kept until the
+loop's present turn is over and then goes to each socket in one piece. It goes before that when there is much of it,
+when somebody comes or leaves, and when a reply follows that must come after it.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
+from services.chat.batch import Batch, Line
 from services.chat.bus import Cut, Moved, Note, Told
-from services.chat.frames import pack
-from services.chat.protocol import Broadcast, Version, encode
+from services.chat.protocol import Version, encode_payload
 
 # Rooms that moved a while ago are told nothing under their old topic any more.
 MAX_MOVED = 1000
+# One flooding sender must not fill everybody's buffers within a turn.
+MAX_BYTES = 64 * 1024
+
+logger = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
@@ -33,11 +43,24 @@ class Listener(Protocol):
     def is_joined(self) -> bool:
         """Whether its join went well; until then it listens, and hears nothing yet."""
 
-    def tell(self, told: Told, frame: bytes) -> None:
-        """Take one broadcast, ready for the wire; it must neither wait nor raise."""
+    def hear(self, batch: Batch) -> int:
+        """Take what is for it of a batch, and say how much that is; it must neither wait nor raise."""
 
     def cut(self) -> None:
         """End: the person takes no part in the room any more."""
+
+
+class _Room:
+    """Be the listeners of a topic, and what they are still to be told."""
+
+    __slots__ = ("lines", "listeners", "size", "topic")
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        # A dict keeps the order of entering and removes at once, which a set and a list do not both.
+        self.listeners: dict[Listener, None] = {}
+        self.lines: list[Line] = []
+        self.size = 0
 
 
 class Rooms:
@@ -49,21 +72,33 @@ class Rooms:
 
     def __init__(self, on_tell: Callable[[int], None]) -> None:
         self._on_tell = on_tell
-        # A dict keeps the order of entering and removes at once, which a set and a list do not both.
-        self._rooms: dict[str, dict[Listener, None]] = {}
+        self._rooms: dict[str, _Room] = {}
         self._moved: dict[str, str] = {}
+        # Rooms that are told something when the loop's turn is over.
+        self._due: list[_Room] = []
 
     def enter(self, topic: str, listener: Listener) -> None:
         """Let a channel hear what the topic is told from now on."""
-        self._rooms.setdefault(topic, {})[listener] = None
+        room = self._rooms.get(topic)
+        if room is None:
+            room = self._rooms[topic] = _Room(topic)
+        self._flush(room)
+        room.listeners[listener] = None
 
     def leave(self, topic: str, listener: Listener) -> None:
         """Let a channel hear no more; leaving twice is fine."""
         room = self._rooms.get(topic)
         if room is not None:
-            room.pop(listener, None)
-            if not room:
-                del self._rooms[topic]
+            self._flush(room)
+            room.listeners.pop(listener, None)
+            if not room.listeners:
+                self._rooms.pop(topic, None)
+
+    def flush(self, topic: str) -> None:
+        """Tell a room now what it is to be told, since something follows that must come after it."""
+        room = self._rooms.get(topic)
+        if room is not None:
+            self._flush(room)
 
     def deliver(self, note: Note) -> None:
         """Carry out a note of the bus."""
@@ -76,24 +111,40 @@ class Rooms:
                 self._move(note)
 
     def _tell(self, told: Told) -> None:
-        while told.topic in self._moved:
-            told = replace(told, topic=self._moved[told.topic])
-        frames: dict[Version, bytes] = {}
+        topic = told.topic
+        while topic in self._moved:
+            topic = self._moved[topic]
+        room = self._rooms.get(topic)
+        if room is None:
+            return
+        raw = encode_payload(told.payload)
+        if not room.lines:
+            if not self._due:
+                asyncio.get_running_loop().call_soon(self._flush_due)
+            self._due.append(room)
+        room.lines.append((told, raw))
+        room.size += len(bytes(raw))
+        if room.size >= MAX_BYTES:
+            self._flush(room)
+
+    def _flush_due(self) -> None:
+        due, self._due = self._due, []
+        for room in due:
+            try:
+                self._flush(room)
+            except Exception:
+                # The other rooms must be told all the same.
+                logger.exception("a room could not be told")
+
+    def _flush(self, room: _Room) -> None:
+        if not room.lines:
+            return
+        batch, room.lines, room.size = Batch(room.topic, room.lines), [], 0
         # A copy, since a listener that is too slow leaves while it is told.
-        count, but, author = 0, told.but, told.author
-        for listener in tuple(self._rooms.get(told.topic, ())):
-            if listener is but or author in listener.muted:
-                continue
-            frame = frames.get(listener.version)
-            if frame is None:
-                frame = pack(encode(Broadcast(told.topic, told.event, told.payload), listener.version))
-                frames[listener.version] = frame
-            listener.tell(told, frame)
-            count += 1
-        self._on_tell(count)
+        self._on_tell(sum([listener.hear(batch) for listener in tuple(room.listeners)]))
 
     def _cut(self, cut: Cut) -> None:
-        for listener in tuple(self._rooms.get(cut.topic, ())):
+        for listener in self._listeners(cut.topic):
             if listener.identity == cut.identity:
                 self.leave(cut.topic, listener)
                 listener.cut()
@@ -103,13 +154,17 @@ class Rooms:
         self._moved[moved.topic] = moved.to
         if len(self._moved) > MAX_MOVED:
             del self._moved[next(iter(self._moved))]
-        for listener in tuple(self._rooms.get(moved.topic, ())):
+        for listener in self._listeners(moved.topic):
             self.leave(moved.topic, listener)
             listener.cut()
 
     def identities(self, topic: str) -> set[str]:
         """Return who is in a room with a live socket, here."""
-        return {listener.identity for listener in self._rooms.get(topic, ()) if listener.is_joined}
+        return {listener.identity for listener in self._listeners(topic) if listener.is_joined}
+
+    def _listeners(self, topic: str) -> tuple[Listener, ...]:
+        room = self._rooms.get(topic)
+        return () if room is None else tuple(room.listeners)
 
     def __len__(self) -> int:
         return len(self._rooms)

@@ -284,4 +284,5 @@ class Session:
 
     def _send(self, effects: Iterable[Send]) -> None:
         for effect in effects:
+            self._shared.rooms.flush(effect.frame.topic)
             self._outlet.send(encode(effect.frame, self.version))

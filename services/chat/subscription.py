@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from services.chat.batch import Batch
 from services.chat.bus import Told
 from services.chat.connection import Channel
 from services.chat.models import Seat
@@ -94,10 +95,20 @@ class Subscription:
         """Want no words of these members from now on."""
         self.muted = member_ids
 
-    def tell(self, told: Told, frame: bytes) -> None:
-        """Send a broadcast on, or hold it back for now."""
+    def hear(self, batch: Batch) -> int:
+        """Send on what is for this channel, in one piece where that is all of it, or hold it back for now."""
+        if self._held is None and self._is_new(batch.first_id) and batch.is_whole_for(self):
+            self.session.deliver(batch.joined(self.version))
+            return len(batch)
+        count = 0
+        for told, frame in batch.parts_for(self):
+            self._tell(told, frame)
+            count += 1
+        return count
+
+    def _tell(self, told: Told, frame: bytes) -> None:
         if self._held is None:
-            if not 0 < told.message_id <= self._after:
+            if self._is_new(told.message_id):
                 self.session.deliver(frame)
         elif len(self._held) < MAX_HELD:
             self._held.append((told, frame))
@@ -124,4 +135,8 @@ class Subscription:
         for told, frame in held:
             # Muted while it was held back.
             if told.author not in self.muted:
-                self.tell(told, frame)
+                self._tell(told, frame)
+
+    def _is_new(self, message_id: int) -> bool:
+        """Say whether the client has not been sent this message; 0 stands for what is not stored."""
+        return not 0 < message_id <= self._after

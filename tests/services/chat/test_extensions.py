@@ -148,6 +148,7 @@ class TestSession:
         await self.settle()
         for author in (3, 4, 0):
             self.rooms.deliver(Told(TOPIC, "shout", {"by": author}, author=author))
+        await self.settle()
 
         assert [payload["by"] for event, payload in self.sent() if event == "shout"] == [4, 0, 4, 0]
 

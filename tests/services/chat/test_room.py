@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+from services.chat.batch import Batch
 from services.chat.bus import Cut, Told
 from services.chat.protocol import Version
-from services.chat.room import Rooms
+from services.chat.room import MAX_BYTES, Rooms
 
 
 class Ear:
@@ -20,17 +22,21 @@ class Ear:
         self.muted: frozenset[int] = frozenset()
         self.is_joined = True
 
-    def tell(self, told: Told, frame: bytes) -> None:
-        """Keep it."""
-        del told
-        self.heard.append(frame)
+    def hear(self, batch: Batch) -> int:
+        """Keep it, in one piece where it is told all."""
+        if batch.is_whole_for(self):
+            self.heard.append(batch.joined(self.version))
+            return len(batch)
+        parts = [frame for _, frame in batch.parts_for(self)]
+        self.heard += parts
+        return len(parts)
 
     def cut(self) -> None:
         """Count it."""
         self.cuts += 1
 
 
-def test_a_broadcast_is_encoded_once_a_serializer() -> None:
+async def test_a_broadcast_is_encoded_once_a_serializer() -> None:
     """Hand the very same bytes to all that speak alike."""
     counts: list[int] = []
     rooms = Rooms(counts.append)
@@ -40,6 +46,7 @@ def test_a_broadcast_is_encoded_once_a_serializer() -> None:
     rooms.enter("room:b", ears[3])
 
     rooms.deliver(Told("room:a", "shout", {"x": 1}))
+    rooms.flush("room:a")
 
     assert ears[0].heard[0] is ears[1].heard[0]
     assert json.loads(ears[0].heard[0][2:]) == [None, None, "room:a", "shout", {"x": 1}]
@@ -48,7 +55,7 @@ def test_a_broadcast_is_encoded_once_a_serializer() -> None:
     assert counts == [3]
 
 
-def test_a_cut_ends_one_persons_channels_in_one_room() -> None:
+async def test_a_cut_ends_one_persons_channels_in_one_room() -> None:
     """Let the others be, and the person's other rooms."""
     rooms = Rooms(lambda _: None)
     ada, ada_elsewhere, bob = Ear("ada"), Ear("ada"), Ear("bob")
@@ -58,12 +65,13 @@ def test_a_cut_ends_one_persons_channels_in_one_room() -> None:
 
     rooms.deliver(Cut("room:a", "ada"))
     rooms.deliver(Told("room:a", "shout", {}))
+    rooms.flush("room:a")
 
     assert (ada.cuts, bob.cuts, ada_elsewhere.cuts) == (1, 0, 0)
     assert (len(ada.heard), len(bob.heard)) == (0, 1)
 
 
-def test_an_empty_room_is_forgotten() -> None:
+async def test_an_empty_room_is_forgotten() -> None:
     """Hold nothing for rooms in which nobody is."""
     rooms = Rooms(lambda _: None)
     ada = Ear("ada")
@@ -76,14 +84,103 @@ def test_an_empty_room_is_forgotten() -> None:
     assert ada.heard == []
 
 
-def test_a_listener_may_leave_while_it_is_told() -> None:
+async def test_a_listener_may_leave_while_it_is_told() -> None:
     """Tell the rest all the same."""
     rooms = Rooms(lambda _: None)
     quitter, stayer = Ear("a"), Ear("b")
     rooms.enter("room:a", quitter)
     rooms.enter("room:a", stayer)
-    setattr(quitter, "tell", lambda _told, _frame: rooms.leave("room:a", quitter))  # noqa: B010  # a method, for mypy
+
+    def quit_room(_batch: Batch) -> int:
+        rooms.leave("room:a", quitter)
+        return 0
+
+    setattr(quitter, "hear", quit_room)  # noqa: B010  # a method, for mypy
 
     rooms.deliver(Told("room:a", "shout", {}))
+    rooms.flush("room:a")
 
     assert len(stayer.heard) == 1
+
+
+async def test_what_comes_up_in_one_turn_goes_out_in_one_piece() -> None:
+    """Write once to each socket, in order, when the turn is over."""
+    counts: list[int] = []
+    rooms = Rooms(counts.append)
+    ada, bob = Ear("ada"), Ear("bob")
+    for ear in (ada, bob):
+        rooms.enter("room:a", ear)
+
+    for number in range(3):
+        rooms.deliver(Told("room:a", "shout", {"n": number}))
+    before = list(ada.heard)
+    await asyncio.sleep(0)
+
+    assert before == []
+    assert len(ada.heard) == 1
+    assert ada.heard[0] is bob.heard[0]
+    assert [json.loads(frame)[4]["n"] for frame in frames_of(ada.heard[0])] == [0, 1, 2]
+    assert counts == [6]
+
+
+async def test_a_room_that_has_gathered_much_is_told_at_once() -> None:
+    """Keep one flooding sender from filling everybody's buffer within a turn."""
+    rooms = Rooms(lambda _: None)
+    ada = Ear("ada")
+    rooms.enter("room:a", ada)
+
+    for _ in range(4):
+        rooms.deliver(Told("room:a", "shout", {"text": "x" * (MAX_BYTES // 3)}))
+
+    assert len(frames_of(ada.heard[0])) == 3
+    await asyncio.sleep(0)
+    assert len(ada.heard) == 2
+
+
+async def test_who_comes_hears_nothing_of_before_and_who_leaves_all_of_it() -> None:
+    """Tell a room what it is to be told before its listeners change."""
+    rooms = Rooms(lambda _: None)
+    ada, bob = Ear("ada"), Ear("bob")
+    rooms.enter("room:a", ada)
+
+    rooms.deliver(Told("room:a", "shout", {"n": 1}))
+    rooms.enter("room:a", bob)
+    rooms.deliver(Told("room:a", "shout", {"n": 2}))
+    rooms.leave("room:a", ada)
+    rooms.deliver(Told("room:a", "shout", {"n": 3}))
+    await asyncio.sleep(0)
+
+    assert [json.loads(piece[2:])[4]["n"] for piece in ada.heard] == [1, 2]
+    assert [json.loads(piece[2:])[4]["n"] for piece in bob.heard] == [2, 3]
+
+
+async def test_who_is_spared_something_gets_the_rest_of_the_batch() -> None:
+    """Leave out one's own whisper and the words of the muted, for them alone."""
+    counts: list[int] = []
+    rooms = Rooms(counts.append)
+    ada, bob, eve = Ear("ada"), Ear("bob"), Ear("eve")
+    bob.muted = frozenset({7})
+    for ear in (ada, bob, eve):
+        rooms.enter("room:a", ear)
+
+    rooms.deliver(Told("room:a", "whisper", {"n": 1}, but=ada))
+    rooms.deliver(Told("room:a", "shout", {"n": 2}, message_id=1, author=7))
+    rooms.deliver(Told("room:a", "shout", {"n": 3}, message_id=2, author=8))
+    await asyncio.sleep(0)
+
+    assert [json.loads(piece[2:])[4]["n"] for piece in ada.heard] == [2, 3]
+    assert [json.loads(piece[2:])[4]["n"] for piece in bob.heard] == [1, 3]
+    assert [json.loads(frame)[4]["n"] for frame in frames_of(eve.heard[0])] == [1, 2, 3]
+    assert counts == [7]
+
+
+def frames_of(data: bytes) -> list[bytes]:
+    """Take websocket frames apart."""
+    frames: list[bytes] = []
+    while data:
+        size, start = data[1], 2
+        if size == 126:
+            size, start = int.from_bytes(data[2:4]), 4
+        frames.append(data[start : start + size])
+        data = data[start + size :]
+    return frames

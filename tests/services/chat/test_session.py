@@ -144,6 +144,7 @@ class TestSession:
         await self.settle()
         self.tell("five", 5)
         self.tell("eight", 8)
+        await self.settle()
 
         assert self.told() == ["seven", "eight"]
 
@@ -258,6 +259,16 @@ class TestSession:
         await self.settle()
         assert [shout["message"] for shout in self.chat.shouts] == ["2", "3"]
 
+    async def test_a_reply_comes_behind_what_the_room_was_told_before(self) -> None:
+        """Keep the order of a topic, though broadcasts wait for the end of the turn and replies do not."""
+        self.chat.may_go.set()
+        self.push("phx_join")
+        await self.settle()
+        self.tell("first", 5)
+        self.push("ping", ref="2")
+
+        assert [frame[3] for frame in self.wire.frames] == ["phx_reply", "shout", "phx_reply"]
+
     async def test_a_full_buffer_drops_the_reader_once(self) -> None:
         """Abort, and write nothing more."""
         self.chat.may_go.set()
@@ -265,7 +276,9 @@ class TestSession:
         await self.settle()
         self.wire.waiting = 101
         self.tell("a", 5)
+        await self.settle()
         self.wire.waiting = 0
         self.tell("b", 6)
+        await self.settle()
 
         assert [frame if isinstance(frame, str) else frame[3] for frame in self.wire.frames] == ["phx_reply", "aborted"]
