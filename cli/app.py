@@ -12,8 +12,10 @@ import typer
 from cli import (
     cluster,
     destroy,
+    drift,
     env,
     graph,
+    history,
     images,
     local,
     logs,
@@ -50,11 +52,14 @@ PARTS = "Parts and upkeep"
 
 app.command(rich_help_panel=DEPLOY)(up.up)
 app.command(rich_help_panel=DEPLOY)(preview.preview)
+app.command(rich_help_panel=DEPLOY)(history.rollback)
 app.command(rich_help_panel=DEPLOY)(destroy.destroy)
 app.command(rich_help_panel=WORK)(local.local)
 app.command(rich_help_panel=LOOK)(smoke.smoke)
 app.command(rich_help_panel=LOOK)(status.status)
 app.command(rich_help_panel=LOOK)(logs.logs)
+app.command(rich_help_panel=LOOK)(drift.drift)
+app.command(rich_help_panel=LOOK)(history.history)
 app.command(rich_help_panel=LOOK)(outputs.outputs)
 app.command(rich_help_panel=LOOK)(graph.graph)
 app.command(rich_help_panel=LOOK)(env.env)
@@ -64,6 +69,7 @@ app.add_typer(secrets.app, name="secrets", rich_help_panel=PARTS)
 app.command(rich_help_panel=PARTS, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     test.test
 )
+app.command(rich_help_panel=PARTS)(history.unlock)
 app.command(rich_help_panel=PARTS)(uninstall.uninstall)
 app.command(rich_help_panel=PARTS)(version.version)
 

@@ -15,6 +15,9 @@ Port = Annotated[
     ),
 ]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Look at what really is there instead of trusting the state.")]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Take back fields that somebody else has changed, rather than stop at them.")
+]
 
 
 def up(
@@ -23,6 +26,7 @@ def up(
     *,
     port: Port = None,
     refresh: Refresh = False,
+    take_over: TakeOver = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +47,13 @@ def up(
     from deployer.up import up as run
 
     settings = settings_of(context)
-    options = UpOptions(stack=stack, port=port, refresh=refresh, confirm=lambda question: ask(question, yes=yes))
+    options = UpOptions(
+        stack=stack,
+        port=port,
+        refresh=refresh,
+        take_over=take_over,
+        confirm=lambda question: ask(question, yes=yes),
+    )
     with settings.display() as display:
         result = run(settings.workspace, options, display)
     if as_json:

@@ -167,7 +167,7 @@ def remove_dead_locks(workspace: Workspace, stack: str) -> int:
         except ValueError:
             owner = {}
         pid = int(owner.get("pid") or 0)
-        if owner.get("hostname", os.uname().nodename) == os.uname().nodename and not _is_engine(pid):
+        if owner.get("hostname", os.uname().nodename) == os.uname().nodename and not is_engine(pid):
             path.unlink(missing_ok=True)
             removed += 1
             continue
@@ -179,7 +179,7 @@ def remove_dead_locks(workspace: Workspace, stack: str) -> int:
     return removed
 
 
-def _is_engine(pid: int) -> bool:
+def is_engine(pid: int) -> bool:
     """Tell whether a process is alive and an engine; process numbers are used again."""
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from deployer.checks import check_machine, load_settings
 from deployer.engine import ensure_engine
 from deployer.errors import UsageError
 from deployer.events import Outcome, Reader
+from deployer.history import update_message
 from deployer.mend import mend
 from deployer.plugins import ensure_plugins
 from deployer.preview import ShowOn, failure, plan, show_plan
@@ -32,14 +34,18 @@ class UpOptions:
         stack: the stack's name.
         port: the port of this machine that the gateway answers at, or the one that it has, or a free one.
         refresh: look at what really is there instead of trusting the state.
+        take_over: take fields back that somebody else has changed, rather than stop at them.
         preview_only: stop before the first change.
+        images: references of an earlier update to go back to, by name; None builds, or takes, the present ones.
         confirm: is asked before a cluster that is not ours is changed.
     """
 
     stack: str = "dev"
     port: int | None = None
     refresh: bool = False
+    take_over: bool = False
     preview_only: bool = False
+    images: Mapping[str, str] | None = None
     confirm: Callable[[str], bool] = lambda _: False
 
 
@@ -93,6 +99,8 @@ class _Run:
             Step("engine", "find or build the Pulumi engine", self.find_engine),
             Step("plugins", "find the engine's plugins", self.find_plugins),
             Step("cluster", "start the Kubernetes cluster", self.start_cluster),
+        ]
+        fresh = [
             Step("images", "build the container images", self.join_images),
             Step("load", "load the images into the cluster", self.load_images),
         ]
@@ -101,7 +109,8 @@ class _Run:
             Step("engine", "find or build the Pulumi engine", self.find_engine),
             Step("plugins", "find the engine's plugins", self.find_plugins),
         ]
-        steps = here if self.embedded else there
+        # Those of an earlier update are in the cluster already.
+        steps = [*here, *(fresh if self.options.images is None else [])] if self.embedded else there
         steps.append(Step("preview", "plan the change", self.preview))
         if not self.options.preview_only:
             steps.append(Step("update", "apply the plan", self.update))
@@ -115,7 +124,8 @@ class _Run:
         found = check_machine(self.workspace, cold=cold)
         self._instance = cluster.load_instance(self.workspace, port=self.options.port)
         # Its downloads run while Go keeps the processors busy.
-        self._images.start()
+        if self.options.images is None:
+            self._images.start()
         return f"{found}; {self._instance.name}, port {self._instance.port}"
 
     def confirm_cluster(self, _display: Display) -> str:
@@ -140,6 +150,9 @@ class _Run:
     def find_plugins(self, display: Display) -> str:
         plugins = ensure_plugins(self.workspace, display)
         self._environ = stack_environment(self.workspace, self._engine, plugins)
+        if self.options.take_over:
+            # The plugin's own setting, of every one of its providers.
+            self._environ["PULUMI_K8S_ENABLE_PATCH_FORCE"] = "true"
         return plugins.source
 
     def start_cluster(self, display: Display) -> str:
@@ -161,6 +174,11 @@ class _Run:
 
     def preview(self, display: Display) -> str:
         local = local_values(self.workspace, self.settings)
+        if self.options.images is not None:
+            local["stampchat:imagesFile"] = str(self._earlier_images(self.options.images))
+        self._images_file = self.workspace.root / str(
+            local.get("stampchat:imagesFile") or self.settings["config"].get("stampchat:imagesFile", "")
+        )
         write_project(self.workspace, self.options.stack, self.settings, local)
         self._pulumi = Pulumi(self._engine, self.workspace, self.options.stack, self._environ)
         for sentence in mend(self._pulumi, self.settings, display):
@@ -173,18 +191,39 @@ class _Run:
     def update(self, display: Display) -> str:
         if self.outcome.is_unchanged:
             return "nothing to change"
-        return update(self._pulumi, display).done
+        message = update_message(read_images(self._images_file))
+        return update(self._pulumi, display, message=message, refresh=self.options.refresh).done
 
     def wait_ready(self, display: Display) -> str:
         wait_ready(self.url, display)
         return self.url
 
+    def _earlier_images(self, images: Mapping[str, str]) -> Path:
+        path = self.workspace.state / f"images-of-{self.options.stack}.json"
+        path.write_text(json.dumps(dict(images), indent=2), encoding="utf-8")
+        return path
+
     def _build_images(self, report: Report) -> dict[str, images.BuiltImage]:
         return images.build_images(self.workspace, report)
 
 
-def update(pulumi: Pulumi, display: Display) -> Outcome:
+def read_images(path: Path) -> dict[str, str]:
+    """Return the references in a file of images; the program itself refuses one that is not usable."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(reference) for name, reference in found.items()} if isinstance(found, dict) else {}
+
+
+def update(pulumi: Pulumi, display: Display, *, message: str, refresh: bool = False) -> Outcome:
     """Apply a plan that `plan` has shown.
+
+    Args:
+        pulumi: the engine on a stack.
+        display: where progress goes.
+        message: what the stack's history keeps with it.
+        refresh: whether the plan was made from what really is there; the engine has to look again.
 
     Raises:
         DeployError: a resource failed; what was done until then is kept, and known to the state.
@@ -195,6 +234,9 @@ def update(pulumi: Pulumi, display: Display) -> Outcome:
         "up",
         "--yes",
         "--skip-preview",
+        "--message",
+        message,
+        *(["--refresh"] if refresh else []),
         on_event=reader.read,
         on_interrupt=lambda: display.note("stopping; what has begun is being finished or given up"),
     )
