@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from kubernetes.client import AppsV1Api, CoreV1Api
+from kubernetes.config import new_client_from_config
 
 from deployer.ready import fetch_status
 from deployer.rest import Rest
@@ -183,6 +185,9 @@ def test_from_a_clone_to_chatting_and_back_to_nothing(tmp_path: Path) -> None:
         assert copy.json("smoke")["passed"]
         assert copy.json("outputs")["images"] != outputs["images"]
 
+        _meddle_and_put_back(copy)
+        _go_back(copy, url)
+
         _kill_and_mend(copy, url, status)
 
         assert copy.json("destroy", "--yes")["deleted"] >= first["changes"]["create"]
@@ -206,6 +211,36 @@ def _change_and_roll(copy: Copy, url: str) -> None:
     assert NEW.strip('"') in answer.text
     assert poll.asked > 50
     assert poll.lost == []
+
+
+def _meddle_and_put_back(copy: Copy) -> None:
+    """Change by hand what the stack made: `drift` finds it and touches nothing, `up` puts it back."""
+    assert "as it was left" in copy.run("drift", "dev")
+    kubeconfig = str(copy.root / ".stampchat" / "cluster" / "kubeconfig")
+    with new_client_from_config(kubeconfig) as api:
+        AppsV1Api(api).patch_namespaced_deployment("stamp-chat-auth", "stampchat", {"spec": {"replicas": 2}})
+        CoreV1Api(api).delete_namespaced_service("stamp-chat-notifications", "stampchat")
+
+    found = copy.run("drift", "dev", expect=3)
+
+    assert "changed:  Deployment stamp-chat-auth (spec.replicas)" in found
+    assert "gone:     Service stamp-chat-notifications" in found
+    copy.run("up", "--refresh", expect=1)  # the field now is somebody else's
+    copy.run("up", "--refresh", "--take-over")
+    copy.run("drift", "dev")
+
+
+def _go_back(copy: Copy, url: str) -> None:
+    """Roll back to the images before the changed line, and see the plan to go forward again."""
+    copy.run("rollback", "dev", "--yes")
+
+    assert OLD.strip('"') in asyncio.run(Rest(url).get("/auth/test")).text
+    newest, *_, oldest = copy.json("history", "dev")
+    assert newest["images"] == oldest["images"]
+    comment = copy.run("preview", "--markdown")
+    assert "3 to update" in comment
+    assert "update <b>Deployment stamp-chat-auth</b>" in comment
+    assert copy.git("status", "--porcelain") == f" M {CHANGED}\n"
 
 
 def _kill_and_mend(copy: Copy, url: str, status: dict[str, Any]) -> None:
