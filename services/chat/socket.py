@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
 
@@ -41,6 +42,7 @@ PAUSE_SECONDS = 0.05
 DRAIN_BATCH = 500
 DRAIN_PAUSE_SECONDS = 0.1
 DAY = 24 * 3600
+CLOSE_REASONS = frozenset({"idle", "session over", "account deleted", "restarting"})
 # What a client has asked for is finished before it is told; longer than this is a database that is away.
 SETTLE_SECONDS = 5.0
 
@@ -48,9 +50,18 @@ SETTLE_SECONDS = 5.0
 @dataclass(eq=False, slots=True)
 class _Open:
     socket: web.WebSocketResponse
+    transport: asyncio.Transport
     outlet: Outlet
     session: Session
-    closing: asyncio.Task[None] | None = None
+    # What reads the client's frames, while it does.
+    pump: asyncio.Task[Any] | None
+    ending: tuple[WSCloseCode, str] | None = None
+
+    def end(self, code: WSCloseCode, reason: str) -> None:
+        """Let the pump stop reading and close; only it may wait for the client's own close frame."""
+        if self.pump is not None and self.ending is None:
+            self.ending = code, reason
+            self.pump.cancel()
 
 
 class Sockets:
@@ -139,7 +150,7 @@ class Sockets:
         oldest = time.time() - self._limits.session_days * DAY
         for opened in tuple(self._open):
             if opened.session.auth_time <= oldest:
-                self._end(opened, WSCloseCode.POLICY_VIOLATION, "session over")
+                opened.end(WSCloseCode.POLICY_VIOLATION, "session over")
         asked = {opened.session.identity for opened in self._open}
         for identity in asked - await find_known(asked):
             self.end_user(identity)
@@ -148,7 +159,7 @@ class Sockets:
         """Close every socket of a person who has no account any more."""
         for opened in tuple(self._open):
             if opened.session.identity == identity:
-                self._end(opened, WSCloseCode.POLICY_VIOLATION, "account deleted")
+                opened.end(WSCloseCode.POLICY_VIOLATION, "account deleted")
 
     async def drain(self) -> None:
         """Tell every client to connect again, to another process, a batch at a time.
@@ -163,13 +174,9 @@ class Sockets:
             if start:
                 await asyncio.sleep(DRAIN_PAUSE_SECONDS)
             for opened in sockets[start : start + DRAIN_BATCH]:
-                self._end(opened, WSCloseCode.SERVICE_RESTART, "restarting")
-        await asyncio.gather(*(opened.closing for opened in sockets if opened.closing is not None))
-
-    def _end(self, opened: _Open, code: WSCloseCode, reason: str) -> None:
-        if opened.closing is None:
-            self._metrics.closed.labels(reason).inc()
-            opened.closing = asyncio.create_task(_close(opened.socket, opened.outlet, code, reason))
+                opened.end(WSCloseCode.SERVICE_RESTART, "restarting")
+        if closing := [opened.pump for opened in sockets if opened.pump is not None]:
+            await asyncio.wait(closing, timeout=SETTLE_SECONDS)
 
     def _authenticate(self, request: web.Request, offered: list[str]) -> Claims:
         token = request.query.get("token") or _offered_token(offered)
@@ -193,41 +200,51 @@ class Sockets:
             return socket
         outlet = Outlet(transport, most=self._limits.buffer_bytes, on_drop=self._metrics.dropped.inc)
         session = Session(shared=self._shared, claims=claims, version=version, outlet=outlet)
-        opened = _Open(socket, outlet, session)
+        opened = _Open(socket, transport, outlet, session, asyncio.current_task())
         self._open.add(opened)
         self._metrics.sockets.inc()
         try:
-            await self._pump(opened, version)
+            code, reason = await self._pump(opened, version)
+            # From here on nobody may cancel what is being finished.
+            opened.pump = None
+            if reason:
+                self._metrics.closed.labels(reason if reason in CLOSE_REASONS else "no frame").inc()
+                await _close(opened, code, reason)
         finally:
+            opened.pump = None
             self._metrics.sockets.dec()
             self._open.discard(opened)
             await session.close()
-            # The connection ends with this call, and must not before the client has read why.
-            if opened.closing is not None:
-                await opened.closing
         return socket
 
     def _forbid(self, code: str, message: str) -> web.Response:
         self._metrics.turned_away.labels(code).inc()
         return json_response({"error": {"code": code, "message": message}}, status=403)
 
-    async def _pump(self, opened: _Open, version: Version) -> None:
-        """Hand every frame to the session until either side ends."""
+    async def _pump(self, opened: _Open, version: Version) -> tuple[WSCloseCode, str]:
+        """Hand every frame to the session until either side ends; return why it is ours to close, if it is."""
+        try:
+            return await self._read(opened, version)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if opened.ending is None or task is None:
+                raise
+            task.uncancel()
+            return opened.ending
+
+    async def _read(self, opened: _Open, version: Version) -> tuple[WSCloseCode, str]:
         socket, session, depth = opened.socket, opened.session, self._limits.payload_depth
         while True:
             try:
                 frame: WSMessage = await socket.receive(timeout=self._limits.idle_seconds)
             except TimeoutError:
-                self._end(opened, WSCloseCode.GOING_AWAY, "idle")
-                return
+                return WSCloseCode.GOING_AWAY, "idle"
             if frame.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                return
+                return WSCloseCode.OK, ""
             try:
                 keeps_rate = session.receive(decode(frame.data, version, depth))
             except ProtocolError as error:
-                self._metrics.closed.labels("no frame").inc()
-                await _close(socket, opened.outlet, WSCloseCode.INVALID_TEXT, str(error))
-                return
+                return WSCloseCode.INVALID_TEXT, str(error)
             if not keeps_rate:
                 await asyncio.sleep(PAUSE_SECONDS)
 
@@ -258,13 +275,13 @@ def _offered_token(offered: list[str]) -> str:
     return ""
 
 
-async def _close(socket: web.WebSocketResponse, outlet: Outlet, code: WSCloseCode, reason: str) -> None:
+async def _close(opened: _Open, code: WSCloseCode, reason: str) -> None:
     """Send a close frame as the last one, and wait a moment for the client's own."""
-    outlet.shut()
-    try:
+    opened.outlet.shut()
+    with suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(2 * CLOSE_SECONDS):
             # RFC 6455, section 5.5: a control frame holds 125 bytes, two of them the code.
-            await socket.close(code=code, message=reason.encode()[:123])
-    except (TimeoutError, ConnectionError):
+            await opened.socket.close(code=code, message=reason.encode()[:123])
+    if opened.transport.get_write_buffer_size():
         # A peer that is gone without a word would keep what waits for it until TCP gives up.
-        outlet.cut()
+        opened.outlet.cut()
