@@ -13,7 +13,7 @@ from services.chat.app import open_apps
 from services.chat.feature_limits import FeatureLimits
 from services.chat.settings import ChatSettings
 from tests.services.chat.conftest import ChatService, Person
-from tests.services.chat.features.rooms import answered, code, pair
+from tests.services.chat.features.rooms import answered, code, pair, told
 
 STAMP = {"word": "hi", "xPos": 1, "yPos": 2, "strength": 0.5}
 
@@ -64,6 +64,7 @@ async def test_what_is_stored_is_kept_from_the_blocker_alone(chat: ChatService) 
     said = await his.shout(topic, "psst")
     await answered(his, topic, "edit", {"message_id": said["id"], "message": "psst!"})
     await bob.post(f"/channels/{room['id']}/read", {"message_id": said["id"]})
+    await told(his, topic, "read")
 
     def bodies(messages: list[dict[str, Any]]) -> list[str]:
         return [message["body"] for message in messages if message["type"] == "chat"]

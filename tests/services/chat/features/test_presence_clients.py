@@ -1,0 +1,48 @@
+"""Let phoenix.js's own Presence class read what a running service tells of presence."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from tests.services.chat.conftest import ChatService
+from tests.services.chat.features.rooms import member_ids, pair
+from tests.services.chat.test_clients import phoenix_js
+
+__all__ = ["phoenix_js"]
+
+
+async def test_phoenix_js_sees_who_is_there(chat: ChatService, phoenix_js: Path) -> None:
+    """List one entry a person with a meta a socket; drop the person with the last one."""
+    ada, bob, room, topic = await pair(chat)
+    places = {identity: str(number) for identity, number in (await member_ids(ada, room)).items()}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "BASE": chat.public.replace("http", "ws", 1) + "/socket",
+        "ADA": ada.token,
+        "BOB": bob.token,
+        "TOPIC": topic,
+    }
+    node = await asyncio.create_subprocess_exec(
+        "node",
+        "presence.mjs",
+        cwd=phoenix_js,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await asyncio.wait_for(node.communicate(), 60)
+    assert node.returncode == 0, errors.decode()
+    said = json.loads(output)
+
+    hers, his = places[ada.identity], places[bob.identity]
+    assert said["counts"] == [{hers: 1}, {hers: 1, his: 1}, {hers: 1, his: 2}, {hers: 1, his: 1}, {hers: 1}]
+    events = [event for event in said["events"] if event[1] == his]
+    assert events == [
+        ["join", his, True, 1],
+        ["join", his, False, 1],
+        ["leave", his, 1, 1],
+        ["leave", his, 0, 1],
+    ]
