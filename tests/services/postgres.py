@@ -56,13 +56,21 @@ class PostgresServer:
         self._binaries = binaries or Binaries(self._readable_binaries())
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Make the cluster when there is none, start the server and wait until it answers."""
+    def use(self, binaries: Binaries) -> None:
+        """Take the programs of another Postgres, before anything was made."""
+        self._binaries = binaries
+
+    def make(self) -> None:
+        """Make the cluster when there is none."""
         give(self.folder)
         if not (self.data / "PG_VERSION").exists():
             self._run(
                 "initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"
             )
+
+    def start(self) -> None:
+        """Make the cluster when there is none, start the server and wait until it answers."""
+        self.make()
         options = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -117,7 +125,8 @@ class PostgresServer:
 
     def url(self, database: str, *, user: str = "postgres") -> str:
         """Return the address of one database."""
-        return f"postgresql://{user}@/{database}?host={self.folder}"
+        port = f"&port={self.settings['port']}" if "port" in self.settings else ""
+        return f"postgresql://{user}@/{database}?host={self.folder}{port}"
 
     def log(self) -> str:
         """Return what the server has logged."""
