@@ -12,6 +12,7 @@ import typer
 from cli import (
     cluster,
     destroy,
+    dns,
     drift,
     env,
     graph,
@@ -58,6 +59,7 @@ app.command(rich_help_panel=WORK)(local.local)
 app.command(rich_help_panel=LOOK)(smoke.smoke)
 app.command(rich_help_panel=LOOK)(status.status)
 app.command(rich_help_panel=LOOK)(logs.logs)
+app.command(rich_help_panel=LOOK)(dns.dns)
 app.command(rich_help_panel=LOOK)(drift.drift)
 app.command(rich_help_panel=LOOK)(history.history)
 app.command(rich_help_panel=LOOK)(outputs.outputs)
