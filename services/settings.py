@@ -43,6 +43,21 @@ class Secret:
         return bool(self._value)
 
 
+class Credential(Secret):
+    """Hold what callers show and callees take: while it is rotated there are several, the newest first."""
+
+    __slots__ = ("_others",)
+
+    def __init__(self, lines: str) -> None:
+        newest, *others = lines.split() or [""]
+        super().__init__(newest)
+        self._others = [Secret(other) for other in others]
+
+    def matches(self, candidate: str) -> bool:
+        """Tell whether it is one of them; each is compared, whatever the others said."""
+        return any([super().matches(candidate), *(other.matches(candidate) for other in self._others)])
+
+
 class Source:
     """Read one setting after another and remember what is wrong with each.
 
@@ -338,4 +353,4 @@ def _database_url(source: Source, name: str) -> Secret:
 
 def load_internal_credential(source: Source) -> Secret:
     """Read what one service shows another."""
-    return source.secret_file("INTERNAL_CREDENTIAL_FILE", least=MIN_SECRET)
+    return Credential(source.secret_file("INTERNAL_CREDENTIAL_FILE", least=MIN_SECRET).reveal())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.errors import SettingsError
-from services.settings import Secret, Source, load_server
+from services.settings import Secret, Source, load_internal_credential, load_server
 
 
 class TestSecret:
@@ -73,3 +73,17 @@ class TestSource:
         load_server(source, public_port=1, internal_port=2)
 
         assert source.unread() == ("STAMPCHAT_TRUSTED_HOP",)
+
+
+def test_while_a_credential_is_rotated_the_newest_is_shown_and_each_is_taken(tmp_path: Path) -> None:
+    """The deployment writes them a line each, the newest first."""
+    path = tmp_path / "credential"
+    path.write_text(f"{'b' * 32}\n{'a' * 32}\n")
+
+    credential = load_internal_credential(Source({"STAMPCHAT_INTERNAL_CREDENTIAL_FILE": str(path)}))
+
+    assert credential.reveal() == "b" * 32
+    assert credential.matches("a" * 32)
+    assert credential.matches("b" * 32)
+    assert not credential.matches("c" * 32)
+    assert not credential.matches("")
