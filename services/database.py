@@ -46,6 +46,8 @@ AWAY = (
     asyncpg.TransactionRollbackError,
     # "The connection is closed": what a query meets that comes just after the cut.
     asyncpg.InterfaceError,
+    # "Another operation is in progress": what it meets between the server's farewell and the cut.
+    asyncpg.InternalClientError,
 )
 
 

@@ -1,4 +1,4 @@
-"""Forget a person's devices, and let no token from before bring one back."""
+"""Forget a person's devices and what waits for them, and let no token from before bring one back."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from services.auth.settings import AuthSettings
 from services.migrations import migrate
 from services.settings import DatabaseSettings, Secret
 from services.tokens import Signer
+from tests.services.auth.processes import environment
 from tests.services.conftest import SERVER, Running, RunService
 from tests.services.stand_in import serving
 
@@ -138,3 +139,17 @@ async def auth(settings: AuthSettings, run_service: RunService) -> Running:
     """Run the service on a migrated database."""
     await migrate(settings.database, MIGRATIONS)
     return await run_service(open_apps(settings))
+
+
+@pytest.fixture
+async def environ(
+    tmp_path: Path, database: DatabaseSettings, private_key: Secret, credential: Secret, deletion: DeletionDouble
+) -> dict[str, str]:
+    """Set a process of the service up, on a migrated database and beside the stand-ins."""
+    await migrate(database, MIGRATIONS)
+    urls = {
+        "CHAT_INTERNAL_URL": f"{deletion.url}/chat",
+        "CHAT_PUBLIC_URL": f"{deletion.url}/chat",
+        "NOTIFICATIONS_INTERNAL_URL": f"{deletion.url}/notifications",
+    }
+    return environment(tmp_path, database=database, private_key=private_key, credential=credential, urls=urls)

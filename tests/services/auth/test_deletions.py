@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,27 +19,13 @@ from services.auth.settings import AuthSettings
 from services.auth.store import Store
 from services.database import open_database
 from services.migrations import migrate
-from services.settings import DatabaseSettings, Secret
+from services.settings import DatabaseSettings
 from tests.services.auth.conftest import MIGRATIONS, DeletionDouble
-from tests.services.auth.processes import SECONDS, auth_process, environment
+from tests.services.auth.processes import SECONDS, auth_process
 from tests.services.conftest import Running, RunService
 
 ADA = {"authProvider": "dev", "token": "Ada"}
 LOCK = "SELECT pg_advisory_lock(1001, hashtext((SELECT uid FROM users LIMIT 1)))"
-
-
-@pytest.fixture
-async def environ(
-    tmp_path: Path, database: DatabaseSettings, private_key: Secret, credential: Secret, deletion: DeletionDouble
-) -> dict[str, str]:
-    """Set the service up on a migrated database."""
-    await migrate(database, MIGRATIONS)
-    urls = {
-        "CHAT_INTERNAL_URL": f"{deletion.url}/chat",
-        "CHAT_PUBLIC_URL": f"{deletion.url}/chat",
-        "NOTIFICATIONS_INTERNAL_URL": f"{deletion.url}/notifications",
-    }
-    return environment(tmp_path, database=database, private_key=private_key, credential=credential, urls=urls)
 
 
 @pytest.fixture
