@@ -12,11 +12,12 @@ from aiohttp import web
 from services.chat.bus import LocalBus
 from services.chat.chat import Chat
 from services.chat.deletion import DELETER, Deleter, add_deletion_route
+from services.chat.dispatcher import Dispatcher, OutboxMetrics
 from services.chat.features import open_features
 from services.chat.keys import CHAT, SETTINGS, SOCKETS, STORE
 from services.chat.metrics import ChatMetrics
-from services.chat.notify import Notifier
 from services.chat.openapi import DESCRIPTION
+from services.chat.outbox import Outbox
 from services.chat.recheck import rechecking
 from services.chat.room import Rooms
 from services.chat.routes import add_internal_routes, add_public_routes
@@ -41,10 +42,10 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
     async with open_database(settings.database) as database, open_session() as session:
         metrics, store = Metrics("chat"), Store(database)
         counted = ChatMetrics(metrics.registry)
-        notifier = _open_notifier(settings, store, session, counted)
         rooms = Rooms(counted.deliveries.inc)
+        dispatcher = _open_dispatcher(settings, Outbox(database, rooms.identities), session, metrics)
         bus = LocalBus(rooms.deliver)
-        chat = Chat(store, bus, notifier.notify, settings.limits)
+        chat = Chat(store, bus, dispatcher.wake, settings.limits)
         features = open_features(
             database=database,
             store=store,
@@ -76,14 +77,16 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
             yield apps
         await features.close()
         await chat.close()
-        await notifier.close(PUSH_SECONDS)
+        await dispatcher.close(PUSH_SECONDS)
 
 
-def _open_notifier(
-    settings: ChatSettings, store: Store, session: aiohttp.ClientSession, counted: ChatMetrics
-) -> Notifier:
+def _open_dispatcher(
+    settings: ChatSettings, outbox: Outbox, session: aiohttp.ClientSession, metrics: Metrics
+) -> Dispatcher:
     peer = Peer("notifications", settings.notifications_url, session, credential=settings.credential)
-    return Notifier(store.push_targets, peer, counted.pushes_dropped.inc)
+    dispatcher = Dispatcher(outbox, peer, OutboxMetrics(metrics.registry))
+    dispatcher.start()
+    return dispatcher
 
 
 def _create_apps(settings: ChatSettings, database: Database, metrics: Metrics) -> Apps:

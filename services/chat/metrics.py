@@ -37,7 +37,6 @@ class ChatMetrics:
         self.shout_seconds = Histogram(
             "stampchat_shout_seconds", "From a shout to its broadcast.", buckets=SECONDS, registry=registry
         )
-        self.pushes_dropped = Counter("stampchat_pushes_dropped_total", "Messages not pushed.", registry=registry)
 
     def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when it is scraped, such as the length of a queue."""

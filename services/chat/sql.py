@@ -133,7 +133,8 @@ ORDER BY g.id LIMIT $3
 """
 
 # Ids are drawn in the order of the batch, so that a room's ids rise in the order in which it is told. A draft whose
-# sender is no participant gives no row; one whose client id is stored already gives a row with stored = false.
+# sender is no participant gives no row; one whose client id is stored already gives a row with stored = false. What is
+# stored is in the outbox of pushes by the same commit.
 ADD_MESSAGES = f"""
 WITH asked AS MATERIALIZED (
   SELECT a.ordinal, a.member_id, m.channel_id, a.body, a.client_id
@@ -147,6 +148,8 @@ WITH asked AS MATERIALIZED (
   SELECT id, channel_id, member_id, 'chat', body, client_id, inserted_at, inserted_at FROM numbered ORDER BY ordinal
   ON CONFLICT (member_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
   RETURNING id
+), pushed AS (
+  INSERT INTO push_outbox (message_ids) SELECT array_agg(id ORDER BY id) FROM added HAVING count(*) > 0
 )
 SELECT n.ordinal, n.id, n.inserted_at, n.channel_id, n.member_id, 'chat' AS type, n.body, n.client_id,
   added.id IS NOT NULL AS stored
@@ -164,15 +167,3 @@ RETURNING id, inserted_at, member_id, message_id, word, x_pos, y_pos, strength
 """
 
 STILL_PARTICIPANT = "SELECT EXISTS (SELECT FROM members WHERE id = $1 AND is_participant)"
-
-PUSH_TARGETS = """
-SELECT s.id AS member_id, c.friendly_name AS room, p.friendly_name AS sender,
-  array_agg(DISTINCT u.identity) AS identities
-FROM members s
-JOIN users p ON p.id = s.user_id
-JOIN channels c ON c.id = s.channel_id
-JOIN members o ON o.channel_id = s.channel_id AND o.is_participant AND o.user_id <> s.user_id
-JOIN users u ON u.id = o.user_id AND u.identity IS NOT NULL
-WHERE s.id = ANY($1::bigint[])
-GROUP BY s.id, c.friendly_name, p.friendly_name
-"""

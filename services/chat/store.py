@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -56,15 +56,6 @@ class NewStamp:
     x_pos: float
     y_pos: float
     strength: float
-
-
-@dataclass(frozen=True, slots=True)
-class PushTargets:
-    """Say whose devices hear of a member's message, and in which words."""
-
-    room: str
-    sender: str
-    identities: list[str]
 
 
 class Store:
@@ -281,15 +272,6 @@ class Store:
             if await connection.fetchval(sql.STILL_PARTICIPANT, stamp.member_id):
                 raise Refusal("messageId names no message of this room")
         raise Refusal("unauthorized")
-
-    async def push_targets(self, member_ids: Iterable[int]) -> dict[int, PushTargets]:
-        """Return, for each of these senders, whom to tell."""
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(sql.PUSH_TARGETS, list(set(member_ids)))
-        return {
-            row["member_id"]: PushTargets(row["room"] or "", row["sender"] or NAMELESS, row["identities"])
-            for row in rows
-        }
 
     @staticmethod
     async def find_user(connection: Connection, identity: str) -> User:

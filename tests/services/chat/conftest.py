@@ -32,7 +32,7 @@ class Notifications:
 
     Attributes:
         url: where it listens.
-        calls: bodies, in order.
+        calls: what it was asked to tell, in order.
         arrived: the same, to wait for.
         status: what it answers with.
     """
@@ -124,12 +124,14 @@ async def notifications() -> AsyncIterator[Notifications]:
 
     async def notify(request: web.Request) -> web.Response:
         stand_in.credentials.append(request.headers["Authorization"])
-        stand_in.calls.append(await request.json())
-        stand_in.arrived.put_nowait(stand_in.calls[-1])
-        return web.json_response({"result": {}}, status=stand_in.status)
+        if stand_in.status == 200:
+            for notice in (await request.json())["notifications"]:
+                stand_in.calls.append(notice)
+                stand_in.arrived.put_nowait(notice)
+        return web.json_response({"results": []}, status=stand_in.status)
 
     app = web.Application()
-    app.router.add_post("/internal/notify", notify)
+    app.router.add_post("/internal/notify/batch", notify)
     async with serving(app) as url:
         stand_in.url = url
         yield stand_in

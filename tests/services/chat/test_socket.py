@@ -397,14 +397,23 @@ async def test_a_push_reaches_the_other_participants(chat: ChatService, notifica
     await gone.post("/channels/leave", {"channel_id": room["id"]})
     hers = await ada.enter(room)
 
-    await hers.shout(topic, "hi")
+    said = await hers.shout(topic, "hi")
 
     await asyncio.wait_for(notifications.arrived.get(), 20)
     assert notifications.calls == [
         {
             "identities": [bob.identity],
             "notification": {"title": "Road trip", "body": "Ada: hi"},
-            "data": {"click_action": "FLUTTER_NOTIFICATION_CLICK"},
+            "data": {
+                "click_action": "FLUTTER_NOTIFICATION_CLICK",
+                "channel_id": str(room["id"]),
+                "message_id": str(said["id"]),
+                "topic": room["topic"],
+            },
+            "badges": {},
+            "key": f"message:{said['id']}",
+            "collapse_key": f"room:{room['id']}",
+            "rank": said["id"],
         }
     ]
     assert notifications.credentials == [f"Bearer {chat.settings.credential.reveal()}"]

@@ -175,21 +175,6 @@ async def test_a_stamp_stays_in_its_room(store: Store) -> None:
         await store.add_stamp(NewStamp(3, own.id, "w", 0, 0, 0))
 
 
-async def test_pushes_go_to_the_others_who_take_part(store: Store) -> None:
-    """Name the others of each sender's own room, once a person."""
-    targets = await store.push_targets([1, 2, 3, 3])
-    await store.leave_room("bob", 1)
-    later = await store.push_targets([1])
-
-    assert {member_id: target.identities for member_id, target in targets.items()} == {
-        1: ["bob"],
-        2: ["ada"],
-        3: ["ada"],
-    }
-    assert (targets[1].room, targets[1].sender) == ("One", "Ada")
-    assert later == {}
-
-
 async def test_every_statement_of_the_path_uses_an_index(
     store: Store, connection: asyncpg.Connection[asyncpg.Record]
 ) -> None:
@@ -226,7 +211,6 @@ async def test_every_statement_of_the_path_uses_an_index(
         (sql.AFTER, [77, 5, 61, [3]]),
         (sql.ADD_MESSAGES, [[77], ["x"], [None]]),
         (sql.ADD_STAMP, [77, 77, "w", 0.0, 0.0, 0.0]),
-        (sql.PUSH_TARGETS, [[77]]),
     ]
     for statement, arguments in path:
         plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN " + statement, *arguments))
