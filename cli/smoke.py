@@ -18,6 +18,7 @@ def smoke(
     stack: Stack = "dev",
     *,
     url: Annotated[str, typer.Option("--url", help="Play against this gateway instead of the stack's.")] = "",
+    local: Annotated[bool, typer.Option("--local", help="Play against what `./stampchat local` runs here.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Play two users through the gateway, and print what passed and how long they waited.
@@ -29,13 +30,16 @@ def smoke(
 
       ./stampchat smoke
 
+      ./stampchat smoke --local
+
       ./stampchat smoke --url https://chat.example.org
     """
+    from deployer.local import local_url
     from deployer.smoke import smoke as run
     from deployer.status import stack_url
 
     settings = settings_of(context)
-    where = url.rstrip("/") or stack_url(settings.workspace, stack)
+    where = url.rstrip("/") or (local_url(settings.workspace) if local else stack_url(settings.workspace, stack))
     results: list[Result] = []
 
     def announce(result: Result) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployer import cluster
+from deployer import cluster, local
 from deployer.cluster.instance import number_free, stored_instance
 from deployer.errors import UsageError
 from deployer.steps import Display, Step, run_steps
@@ -23,7 +25,7 @@ class Removal:
 
 def plan_removal(workspace: Workspace, *, keep_cache: bool) -> list[Path]:
     """List the folders that go."""
-    paths = [workspace.home] if keep_cache else [workspace.home, workspace.cache]
+    paths = [workspace.home, *local.leftovers(workspace), *([] if keep_cache else [workspace.cache])]
     return [path for path in paths if path.exists()]
 
 
@@ -36,8 +38,19 @@ def uninstall(workspace: Workspace, display: Display, *, keep_cache: bool) -> li
         keep_cache: leave downloads and builds, which other checkouts use too.
 
     Raises:
-        UsageError: another checkout's cluster runs from the cache.
+        UsageError: `local` runs here, or another checkout's cluster or `local` runs from the cache.
     """
+    if running := local.find_running(workspace):
+        raise UsageError(
+            f"`./stampchat local` runs in this checkout (process {running.pid}).",
+            advice="Nothing was removed. End it with Ctrl-C where it runs.",
+        )
+    if not keep_cache and (programs := programs_from(workspace.cache / "local")):
+        raise UsageError(
+            f"Another checkout's `local` runs from {workspace.cache}, which would be taken away under it.",
+            said="\n".join(programs),
+            advice="Nothing was removed. End it there with Ctrl-C first, or give --keep-cache.",
+        )
     if not keep_cache and (others := other_clusters(workspace)):
         count = (
             "Another checkout's cluster runs" if len(others) == 1 else f"{len(others)} other checkouts' clusters run"
@@ -69,6 +82,17 @@ def other_clusters(workspace: Workspace) -> list[int]:
     """List the network numbers of clusters that run on this machine and are not this checkout's."""
     own = stored_instance(workspace)
     return [number for number in range(1, 255) if (own is None or number != own.number) and not number_free(number)]
+
+
+def programs_from(folder: Path) -> list[str]:
+    """List the processes of this machine whose program lies in a folder; this one is not among them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            program = entry.read_bytes().split(b"\0", 1)[0].decode(errors="replace")
+            if folder in Path(program).parents and int(entry.parent.name) != os.getpid():
+                found.append(f"process {entry.parent.name} ({program})")
+    return found
 
 
 def folder_size(folder: Path) -> int:

@@ -79,6 +79,18 @@ def find_running(workspace: Workspace) -> Running | None:
     return None
 
 
+def local_url(workspace: Workspace) -> str:
+    """Return where the `local` of a checkout answers.
+
+    Raises:
+        UsageError: none runs, or it is just starting.
+    """
+    found = find_running(workspace)
+    if found is None or not found.url:
+        raise UsageError("`./stampchat local` does not run in this checkout.", advice="Start it in another window.")
+    return found.url
+
+
 def _taken(layout: Layout) -> UsageError:
     found = _read(layout.running)
     who = f"process {found.pid}, at {found.url}" if found else "a process that is just starting or ending"

@@ -105,6 +105,12 @@ def load_layout(workspace: Workspace) -> Layout:
     return Layout(root=workspace.root, folder=folder, database=_database_folder(folder))
 
 
+def leftovers(workspace: Workspace) -> list[Path]:
+    """List what a checkout's `local` keeps outside the checkout's home: root's database, where it had to."""
+    database = load_layout(workspace).database
+    return [database] if workspace.home not in database.parents and database.exists() else []
+
+
 def is_passable(folder: Path) -> bool:
     """Tell whether any user can reach what lies in a folder."""
     there = [each for each in (folder, *folder.parents) if each.exists()]

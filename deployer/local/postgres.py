@@ -28,8 +28,13 @@ NAME = "postgres"
 # Above what distributions give to accounts, below the 65,536 numbers that an unprivileged container has.
 _USER = 54320
 _START_SECONDS = 60
+# A server that ended as often as this at its start will not come.
+_TRIES = 3
+_ADVICE = "See what it said above and in the logs; `./stampchat local --fresh` starts anew, without the old data."
 # An orphan of a killed `local` ends within this, or is killed.
 _ORPHAN_SECONDS = 10
+# Of postmaster.pid, counted from 0 (src/include/utils/pidfile.h).
+_STATUS_LINE = 7
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -117,6 +122,8 @@ class Postgres:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
+                if not self._is_ready():
+                    raise ConnectionError("It is not ready yet.")  # noqa: TRY301  # as when it refuses us
                 return await asyncpg.connect(
                     host=LOOPBACK,
                     port=self._places.postgres,
@@ -137,6 +144,14 @@ class Postgres:
                     said = failures[-1] if failures else str(error)
                     raise DeployError("Postgres does not start.", said=said, advice=_ADVICE) from error
             await asyncio.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        """Tell whether the server says so in its lock, as pg_ctl looks; a connection tried too early is logged."""
+        try:
+            lines = (self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return False
+        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].startswith("ready")
 
     async def _initialise(self) -> str:
         fresh = self._folder / "data.new"
@@ -218,10 +233,6 @@ class Postgres:
                 time.sleep(0.1)
         if not _serves(pid, self._data):
             lock.unlink(missing_ok=True)
-
-
-_TRIES = 3
-_ADVICE = "See what it said above and in the logs; `./stampchat local --fresh` starts anew, without the old data."
 
 
 def _environment() -> Mapping[str, str]:

@@ -121,6 +121,16 @@ async def run_once(program: Program, hear: Hear) -> int:
         child.kill()
 
 
+def describe(status: int) -> str:
+    """Write how a process ended, as a person would."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
 async def _hear(descriptor: int, hear: Hear) -> None:
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)

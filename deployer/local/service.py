@@ -12,7 +12,7 @@ from deployer.local.console import Console, last_words
 from deployer.local.layout import Layout, Service
 from deployer.local.options import Firebase
 from deployer.local.places import LOOPBACK, Places
-from deployer.local.process import Program, run_once
+from deployer.local.process import Program, describe, run_once
 from deployer.local.settings import environment
 
 _PROBE_SECONDS = 2
@@ -52,13 +52,18 @@ def migration(
         folder=program.folder,
     )
 
+    failed: list[str] = []
+
     async def run() -> str:
+        nonlocal failed
         said: list[str] = []
         status = await run_once(migrate, said.append)
-        for line in said:
-            if status or not _is_usual(line):
-                console.line(service.name, line)
-        return (last_words(said[-1]) if said else f"status {status}") if status else ""
+        # The same traceback again and again would only push away what is new.
+        shown = [line for line in said if not _is_usual(line)] if not status else [] if said == failed else said
+        for line in shown:
+            console.line(service.name, line)
+        failed = said if status else []
+        return (last_words(said[-1]) if said else describe(status)) if status else ""
 
     return run
 

@@ -15,6 +15,8 @@ _PREFIX = "STAMPCHAT_"
 _OURS = ("STAMPCHAT_HOME", "STAMPCHAT_CACHE", "STAMPCHAT_VENV", "STAMPCHAT_PYTHON")
 # Nobody wants to wait at a change or at Ctrl-C for what is still being answered.
 GRACE_SECONDS = 3
+# Unless the user says otherwise; more open files than a laptop's shell allows would only be warned of.
+_MODEST = {"GRACE_SECONDS": str(GRACE_SECONDS), "MAX_CONNECTIONS": "800"}
 
 
 def write_database_urls(layout: Layout, places: Places) -> None:
@@ -50,7 +52,7 @@ def environment(
         "DATABASE_URL_FILE": str(database_url_file(layout, service.name)),
         "INTERNAL_CREDENTIAL_FILE": str(layout.secrets / "credential"),
         "TOKEN_KEYS_DIR": str(layout.token_keys),
-        "GRACE_SECONDS": user.get(f"{_PREFIX}GRACE_SECONDS", str(GRACE_SECONDS)),
+        **{name: user.get(f"{_PREFIX}{name}", value) for name, value in _MODEST.items()},
         **_OWN[service](layout, places, firebase),
     }
     settings = {f"{_PREFIX}{name}": value for name, value in own.items()}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from deployer.local.console import Console, last_words
-from deployer.local.process import Child, Program, start
+from deployer.local.process import Child, Program, describe, start
 
 # Seconds between a crash and the next start: the first, and the most.
 _FIRST_PAUSE = 0.5
@@ -39,7 +38,7 @@ class Unit:
         self._prepare = prepare
         self._patience = patience
         self._child: Child | None = None
-        self._ending = False
+        self._ending = asyncio.Event()
         self._prepared = False
         self._reloading = False
         self._wake = asyncio.Event()
@@ -52,7 +51,7 @@ class Unit:
         while True:
             started = time.monotonic()
             trouble = await self._live()
-            if self._ending:
+            if self._ending.is_set():
                 return
             if self._reloading:
                 self._reloading, pause = False, _FIRST_PAUSE
@@ -85,14 +84,14 @@ class Unit:
 
     async def stop(self) -> None:
         """End it in good order, and for good."""
-        self._ending = True
+        self._ending.set()
         self._wake.set()
         if self._child:
             await self._end(self._child)
 
     def kill(self) -> None:
         """End it at once."""
-        self._ending = True
+        self._ending.set()
         self._wake.set()
         if self._child:
             self._child.kill()
@@ -100,13 +99,13 @@ class Unit:
     async def _live(self) -> str:
         """Run it once, and return how it ended."""
         self.said = ""
-        if self._ending:
+        if self._ending.is_set():
             return ""
         try:
             if not self._prepared and (trouble := await self._prepare()):
                 return trouble
             self._prepared = False
-            if self._ending:
+            if self._ending.is_set():
                 return ""
             child = await start(self._program, self._hear)
         except OSError as error:
@@ -141,13 +140,3 @@ class Unit:
             return
         self._told = trouble
         self._console.tell(f"{self.name} {trouble}; again in {pause:g} s", level="error")
-
-
-def describe(status: int) -> str:
-    """Write how a process ended, as a person would."""
-    if status >= 0:
-        return f"ended with status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"
