@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from phoenix_channels_python_client import PHXChannelsClient
+from phoenix_channels_python_client.client_types import ReconnectPolicy
 from phoenix_channels_python_client.exceptions import PHXTopicError
 from phoenix_channels_python_client.utils import make_message
 
 from tests.services.chat.conftest import ChatService, Person
+from tests.services.chat.node import SOURCES, NodeMissing, find_node, install_phoenix, play
 
 SECONDS = 30
-SOURCES = Path(__file__).parent / "phoenix_js"
+# Its usual patience is for servers that are away for minutes.
+HASTE = ReconnectPolicy(base_delay_s=0.05, rapid_first_min_delay_s=0.05, rapid_second_min_delay_s=0.05)
 
 
 class PythonClient:
@@ -33,10 +35,22 @@ class PythonClient:
         base = person.base.replace("http", "ws", 1)
         url = f"{base}/socket/websocket?token={person.token}"
         self.beat = asyncio.Event()
+        self.returned = asyncio.Event()
         self.heard: asyncio.Queue[Any] = asyncio.Queue()
         self.client = PHXChannelsClient(
-            url, "", protocol_version=vsn, heartbeat_interval_s=0.1, on_heartbeat_ack=self.beat.set
+            url,
+            "",
+            protocol_version=vsn,
+            heartbeat_interval_s=0.1,
+            on_heartbeat_ack=self.beat.set,
+            on_reconnect=self.returned.set,
+            reconnect_policy=HASTE,
         )
+
+    async def beaten(self) -> None:
+        """Wait for the next heartbeat's reply."""
+        self.beat.clear()
+        await self.beat.wait()
 
     async def hear(self, message: Any) -> None:
         """Keep what the room is told."""
@@ -79,47 +93,53 @@ async def test_the_python_client_chats(chat: ChatService, vsn: str) -> None:
         assert (await his.heard.get())[1]["data"]["body"] == "again"
 
 
+async def test_the_python_client_comes_back(chat: ChatService) -> None:
+    """Lose the connection in the middle, connect and join again by itself, and hear the room as before."""
+    ada, bob = await chat.meet("Ada"), await chat.meet("Bob")
+    room = await ada.make_room()
+    await bob.post("/channels/join", {"topic": room["topic"]})
+    topic = f"room:{room['topic']}"
+    hers, his = PythonClient(ada, "2.0.0"), PythonClient(bob, "2.0.0")
+
+    async with asyncio.timeout(SECONDS), hers.client, his.client:
+        await hers.client.subscribe_to_topic(topic, hers.hear)
+        await his.client.subscribe_to_topic(topic, his.hear)
+        await hers.push(topic, "whisper", {"typing": True})
+        event, payload = await his.heard.get()
+        assert (event, payload["data"]) == ("whisper", {"typing": True})
+
+        assert his.client.connection is not None
+        his.client.connection.transport.abort()
+        await his.returned.wait()
+        # It has connected; what is said until it has joined again, it does not hear.
+        while his.heard.empty():
+            await hers.push(topic, "whisper", {"back": True})
+            await hers.beaten()
+        assert (await his.heard.get())[1]["data"] == {"back": True}
+        assert hers.heard.empty()
+
+
 @pytest.fixture(scope="session")
 def phoenix_js() -> Path:
     """Install phoenix.js once a machine; skip, with the reason, where that cannot be."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("phoenix.js needs node and npm on PATH")
-    cache = Path(os.environ.get("STAMPCHAT_CACHE") or Path.home() / ".cache" / "stampchat")
-    folder = cache / "test-phoenix-js"
-    folder.mkdir(parents=True, exist_ok=True)
-    for source in SOURCES.iterdir():
-        shutil.copy(source, folder)
-    if not (folder / "node_modules" / "phoenix").is_dir():
-        command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-        install = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if install.returncode:
-            pytest.skip(f"phoenix.js could not be installed: {install.stderr[-300:]}")
-    return folder
+    try:
+        return install_phoenix(Path(os.environ.get("STAMPCHAT_CACHE") or Path.home() / ".cache" / "stampchat"))
+    except NodeMissing as reason:
+        pytest.skip(str(reason))
 
 
 async def test_phoenix_js_chats(chat: ChatService, phoenix_js: Path) -> None:
-    """Play the same with the client that browsers use: authToken, binary frames, replay."""
+    """Play every row with the client that browsers use, a broken connection among them."""
     ada, bob = await chat.meet("Ada"), await chat.meet("Bob")
     room = await ada.make_room()
     await bob.post("/channels/join", {"topic": room["topic"]})
     environment = {
-        "PATH": os.environ["PATH"],
         "BASE": chat.public.replace("http", "ws", 1) + "/socket",
         "ADA": ada.token,
         "BOB": bob.token,
         "TOPIC": f"room:{room['topic']}",
     }
-    node = await asyncio.create_subprocess_exec(
-        "node",
-        "play.mjs",
-        cwd=phoenix_js,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await asyncio.wait_for(node.communicate(), 60)
-    assert node.returncode == 0, errors.decode()
-    said = json.loads(output)
+    said = await play(phoenix_js, "play.mjs", environment)
 
     assert said["joined"] == [{"ok": {}}, {"ok": {}}]
     assert said["refused"] == {"error": {"reason": "unauthorized"}}
@@ -129,12 +149,39 @@ async def test_phoenix_js_chats(chat: ChatService, phoenix_js: Path) -> None:
     assert [stamp["data"]["strength"] for stamp in said["stamps"]] == [0.5, 0.5]
     assert said["ping"] == {"ok": {"a": 1}}
     assert said["bad"] == {"error": {"reason": "message must have 1 to 10000 characters"}}
+    assert said["unanswered"] == "timeout"
     assert said["binary"] == [0, 255]
+    assert said["inBinary"] == ["in binary", "in binary"]
     assert said["beat"] is True
-    assert said["left"] == {"ok": {}}
-    assert said["closed"] == "closed"
-    (replayed,) = said["again"]["ok"]["messages"]
-    assert replayed["id"] == said["shouts"][0]["data"]["id"]
-    assert said["again"]["ok"]["recovered"] is True
-    # The room's history has what the live broadcast had not: the stamp.
-    assert [stamp["word"] for stamp in replayed["stamps"]] == ["from"]
+    assert said["whispers"] == [False, True]
+    assert (said["again"], said["first"], said["second"]) == ({"ok": {}}, "closed", "from the second")
+    assert (said["left"], said["closed"], said["last"]) == ({"ok": {}}, "closed", {})
+    # Each exactly once and in the order of the ids, whether replayed or told: "sent once more" was the same message.
+    page = (await bob.get(f"/channels/{room['id']}/events"))["data"]["messages"]
+    stored = [message["body"] for message in reversed(page) if message["type"] == "chat"]
+    assert stored == ["from phoenix.js", *said["seen"]]
+    assert sorted(said["seen"][3:]) == ["buffered", "missed 1", "missed 2", "missed 3", "the end"]
+    assert said["joins"] == [True, True]
+
+
+def test_a_machine_without_node_takes_one_out_of_a_wheel(tmp_path: Path) -> None:
+    """Install Node and phoenix.js by their locks where PATH has no node, and speak by it."""
+    environ = {**os.environ, "PATH": str(tmp_path)}
+    cache = Path(os.environ.get("STAMPCHAT_CACHE") or Path.home() / ".cache" / "stampchat")
+    try:
+        node, npm = find_node(cache, environ)
+    except NodeMissing as reason:
+        pytest.skip(str(reason))
+
+    versions = [subprocess.run([*command, "--version"], capture_output=True, check=True) for command in ([node], npm)]
+
+    assert versions[0].stdout.startswith(b"v24.")
+    assert versions[1].stdout[:1].isdigit()
+
+
+def test_the_lock_names_no_registry() -> None:
+    """Let npm ask the registry that the machine is set to."""
+    locked = json.loads((SOURCES / "package-lock.json").read_text())
+
+    assert "://" not in json.dumps(locked)
+    assert all("integrity" in package for name, package in locked["packages"].items() if name)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 from pathlib import Path
 
 from tests.services.chat.conftest import ChatService
 from tests.services.chat.features.rooms import member_ids, pair
+from tests.services.chat.node import play
 from tests.services.chat.test_clients import phoenix_js
 
 __all__ = ["phoenix_js"]
@@ -19,23 +17,12 @@ async def test_phoenix_js_sees_who_is_there(chat: ChatService, phoenix_js: Path)
     ada, bob, room, topic = await pair(chat)
     places = {identity: str(number) for identity, number in (await member_ids(ada, room)).items()}
     environment = {
-        "PATH": os.environ["PATH"],
         "BASE": chat.public.replace("http", "ws", 1) + "/socket",
         "ADA": ada.token,
         "BOB": bob.token,
         "TOPIC": topic,
     }
-    node = await asyncio.create_subprocess_exec(
-        "node",
-        "presence.mjs",
-        cwd=phoenix_js,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await asyncio.wait_for(node.communicate(), 60)
-    assert node.returncode == 0, errors.decode()
-    said = json.loads(output)
+    said = await play(phoenix_js, "presence.mjs", environment)
 
     hers, his = places[ada.identity], places[bob.identity]
     assert said["counts"] == [{hers: 1}, {hers: 1, his: 1}, {hers: 1, his: 2}, {hers: 1, his: 1}, {hers: 1}]
