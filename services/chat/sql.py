@@ -51,7 +51,11 @@ ORDER BY coalesce(last.id, 0) DESC, c.id DESC
 
 MEMBERS = f"""
 SELECT m.id, m.inserted_at, m.channel_id, m.is_participant, m.participant_since, {_USER}
-FROM members m JOIN users u ON u.id = m.user_id
+FROM members m
+-- LIMIT keeps the planner from reading all users for the members of a few rooms.
+CROSS JOIN LATERAL (
+  SELECT u.id, u.inserted_at, u.friendly_name, u.identity FROM users u WHERE u.id = m.user_id LIMIT 1
+) AS u
 WHERE m.channel_id = ANY($1::bigint[]) ORDER BY m.id
 """
 
@@ -122,13 +126,15 @@ JOIN channels c ON c.id = m.channel_id
 WHERE {PERSON} AND m.channel_id = $2
 """
 
+# The room is asked for by a subquery, so that it is no known one to the planner. Of a room that holds much of the table
+# it would else read all messages by their ids, which is slow where that room has long been quiet.
 PAGE = f"""
-SELECT {MESSAGE} FROM messages g WHERE g.channel_id = $1 AND g.id < $2 AND {is_heard("$4::bigint[]")}
+SELECT {MESSAGE} FROM messages g WHERE g.channel_id = (SELECT $1::bigint) AND g.id < $2 AND {is_heard("$4::bigint[]")}
 ORDER BY g.id DESC LIMIT $3
 """
 
 AFTER = f"""
-SELECT {MESSAGE} FROM messages g WHERE g.channel_id = $1 AND g.id > $2 AND {is_heard("$4::bigint[]")}
+SELECT {MESSAGE} FROM messages g WHERE g.channel_id = (SELECT $1::bigint) AND g.id > $2 AND {is_heard("$4::bigint[]")}
 ORDER BY g.id LIMIT $3
 """
 

@@ -129,17 +129,18 @@ INSERT INTO reports (reporter_id, reported_id, channel_id, message_id, quoted, r
 VALUES ($1, $2, $3, $4, $5, $6, {NOW}) RETURNING id
 """
 
-_REPORT = """
-SELECT r.id, r.inserted_at, r.channel_id, r.message_id, r.quoted, r.reason, r.handled_at,
+_REPORT = """r.id, r.inserted_at, r.channel_id, r.message_id, r.quoted, r.reason, r.handled_at,
   p.id AS reporter_id, p.inserted_at AS reporter_inserted_at, p.friendly_name AS reporter_friendly_name,
   p.identity AS reporter_identity,
   q.id AS reported_id, q.inserted_at AS reported_inserted_at, q.friendly_name AS reported_friendly_name,
-  q.identity AS reported_identity
-FROM reports r JOIN users p ON p.id = r.reporter_id JOIN users q ON q.id = r.reported_id
-"""
+  q.identity AS reported_identity"""
+_REPORTS = "reports r JOIN users p ON p.id = r.reporter_id JOIN users q ON q.id = r.reported_id"
 
-LIST_REPORTS = f"{_REPORT} WHERE r.id > $1 ORDER BY r.id LIMIT $2"
-LIST_OPEN_REPORTS = f"{_REPORT} WHERE r.id > $1 AND r.handled_at IS NULL ORDER BY r.id LIMIT $2"
+LIST_REPORTS = f"SELECT {_REPORT} FROM {_REPORTS} WHERE r.id > $1 ORDER BY r.id LIMIT $2"
+
+LIST_OPEN_REPORTS = f"""
+SELECT {_REPORT} FROM {_REPORTS} WHERE r.id > $1 AND r.handled_at IS NULL ORDER BY r.id LIMIT $2
+"""
 
 # Handled a second time it keeps its first moment.
 HANDLE_REPORT = f"UPDATE reports SET handled_at = coalesce(handled_at, {NOW}) WHERE id = $1 RETURNING id"
