@@ -84,9 +84,9 @@ UPDATE deliveries SET state = 'gone', payload = '', done_at = now(), reason = 't
 WHERE fcm_token = ANY($1::text[]) AND state = 'waiting'
 """
 _PURGE = """
-DELETE FROM deliveries WHERE id IN (
+DELETE FROM deliveries WHERE id = ANY(ARRAY(
   SELECT id FROM deliveries WHERE state = ANY($1::text[]) AND done_at < now() - $2 * interval '1 second' LIMIT $3
-)
+))
 """
 _COUNT = """
 SELECT

@@ -52,22 +52,35 @@ def find_statements() -> list[Statement]:
 
 
 def _in_module(path: Path, module: str) -> Iterator[tuple[str, str]]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    constants: dict[str, object] = {}
+    text = path.read_text(encoding="utf-8")
+    if not _SQL.search(text):
+        return
+    tree = ast.parse(text)
+    constants: list[str] = []
     inside: set[ast.AST] = set()
     for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _may_be_sql(node.value):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _has_text(node.value):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            constants |= {target.id: None for target in targets if isinstance(target, ast.Name)}
+            constants += [target.id for target in targets if isinstance(target, ast.Name)]
             inside |= set(ast.walk(node))
     if constants:
         values = vars(importlib.import_module(module))
-        yield from ((name, value) for name in constants for value in _texts(values[name]) if _VERB.match(value))
+        parts = _used(inside) - _used(set(ast.walk(tree)) - inside)
+        statements = [name for name in constants if not (name.startswith("_") and name in parts)]
+        yield from ((name, value) for name in statements for value in _texts(values[name]) if _VERB.match(value))
+    yield from _in_functions(tree, inside, path)
+
+
+def _used(nodes: set[ast.AST]) -> set[str]:
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def _in_functions(tree: ast.Module, seen: set[ast.AST], path: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
-        if node in inside:
+        if node in seen:
             continue
         if isinstance(node, ast.JoinedStr):
-            inside |= set(ast.walk(node))
+            seen |= set(ast.walk(node))
             first = node.values[0] if node.values else None
             is_sql = isinstance(first, ast.Constant) and _VERB.match(str(first.value))
             assert not is_sql, f"{path}:{node.lineno} puts a statement together; make it a constant of its module"
@@ -75,8 +88,8 @@ def _in_module(path: Path, module: str) -> Iterator[tuple[str, str]]:
             yield str(node.lineno), node.value
 
 
-def _may_be_sql(value: ast.expr) -> bool:
-    return any(isinstance(node, ast.Constant) and _SQL.search(str(node.value)) for node in ast.walk(value))
+def _has_text(value: ast.expr) -> bool:
+    return any(isinstance(node, ast.Constant) and isinstance(node.value, str) for node in ast.walk(value))
 
 
 def _texts(value: object) -> Iterator[str]:

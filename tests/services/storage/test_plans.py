@@ -61,7 +61,11 @@ FROM generate_series(1, 100000) AS n;
 """,
 }
 # Statements that may read a whole table, with the reason.
-ALLOWED: dict[str, str] = {}
+ALLOWED = {
+    "SELECT count(*) FROM deletions": "a gauge; the rows are accounts that are being deleted, and go within seconds",
+}
+# A table of so few pages is read as a whole where that costs less; what matters is whether it need not be.
+FEW_PAGES = 250
 
 Plan: TypeAlias = "dict[str, Any]"
 STATEMENTS = find_statements()
@@ -134,13 +138,8 @@ def test_no_statement_reads_a_growing_table_as_a_whole(
 ) -> None:
     """Each finds its rows by an index and a condition on it, or takes the first few in an index's order."""
     plan = plans[statement]
-    if isinstance(plan, str):
-        whole = any(statement.sql in other.sql for other in STATEMENTS if other != statement)
-        assert whole, f"{statement} is no statement and no part of one: {plan}"
-        return
-    if statement.where in ALLOWED:
-        return
-    assert list(_whole(plan, partial)) == [], json.dumps(plan, indent=1)
+    assert isinstance(plan, dict), f"{statement}: {plan}"
+    assert statement.sql in ALLOWED or list(_whole(plan, partial)) == [], json.dumps(plan, indent=1)
 
 
 def test_a_statement_without_an_index_is_found(databases: dict[str, str], partial: set[str]) -> None:
@@ -173,12 +172,12 @@ async def connection(databases: dict[str, str]) -> AsyncIterator[asyncpg.Connect
 @pytest.mark.parametrize("before", [2**62, 500_000, 100, 1], ids=["newest", "middle", "oldest", "none"])
 async def test_a_page_reads_a_page(connection: asyncpg.Connection[asyncpg.Record], before: int) -> None:
     """Whichever page of half a million messages, 61 are read: the page, and one to know whether there are more."""
-    assert await _read(connection, "messages", sql.PAGE, BIG_ROOM, before, 61) <= 61
+    assert await _read(connection, "messages", sql.PAGE, BIG_ROOM, before, 61, []) <= 61
 
 
 async def test_a_replay_reads_what_it_returns(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """However much was missed, one more than may be replayed is read."""
-    assert await _read(connection, "messages", sql.AFTER, BIG_ROOM, 1000, 201) <= 201
+    assert await _read(connection, "messages", sql.AFTER, BIG_ROOM, 1000, 201, []) <= 201
 
 
 async def test_a_list_of_rooms_reads_one_message_a_room(connection: asyncpg.Connection[asyncpg.Record]) -> None:
@@ -186,29 +185,46 @@ async def test_a_list_of_rooms_reads_one_message_a_room(connection: asyncpg.Conn
     rooms = "SELECT count(*) FROM members WHERE user_id = 1 AND is_participant"
     read = await _read(connection, "messages", sql.LIST_ROOMS, "person1_dev-1")
 
-    assert read <= (1 + unread.MOST) * await connection.fetchval(rooms)
+    assert read <= (1 + unread.MOST_LOOKED_AT) * await connection.fetchval(rooms)
 
 
 async def _read(connection: asyncpg.Connection[asyncpg.Record], table: str, statement: str, *values: object) -> float:
     """Return how many rows of a table a statement really reads."""
-    rows = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
+    explained = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
     return sum(
         (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        for node in _nodes(json.loads(rows)[0]["Plan"])
+        for node in _nodes(_plan(explained))
         if node.get("Relation Name") == table
     )
 
 
 async def _explain(connection: asyncpg.Connection[asyncpg.Record], statement: str) -> Plan | str:
-    values = max((int(number) for number in re.findall(r"\$(\d+)", statement)), default=0)
-    arguments = f"({', '.join(['NULL'] * values)})" if values else ""
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
     try:
-        await connection.execute(f"SET plan_cache_mode = force_generic_plan; PREPARE looked_at AS {statement}")
+        plan = await _explain_generic(connection, statement)
+        read = [node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan"]
+        pages = "SELECT coalesce(max(relpages), 0) FROM pg_class WHERE relname = ANY($1)"
+        if read and await connection.fetchval(pages, read) <= FEW_PAGES:
+            await connection.execute("SET enable_seqscan = off")
+            plan = await _explain_generic(connection, statement)
     except asyncpg.PostgresError as error:
         return str(error)
-    rows = await connection.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE looked_at {arguments}")
+    finally:
+        await connection.execute("SET enable_seqscan = on")
+    return plan
+
+
+async def _explain_generic(connection: asyncpg.Connection[asyncpg.Record], statement: str) -> Plan:
+    values = max((int(number) for number in re.findall(r"\$(\d+)", statement)), default=0)
+    arguments = f"({', '.join(['NULL'] * values)})" if values else ""
+    await connection.execute(f"PREPARE looked_at AS {statement}")
+    explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE looked_at {arguments}")
     await connection.execute("DEALLOCATE looked_at")
-    plan: Plan = json.loads(rows[0][0])[0]["Plan"]
+    return _plan(explained)
+
+
+def _plan(explained: str) -> Plan:
+    plan: Plan = json.loads(explained)[0]["Plan"]
     return plan
 
 
@@ -222,8 +238,10 @@ def _whole(plan: Plan, partial: set[str], *, few: bool = False) -> Iterator[str]
     """Yield the tables that a plan reads as a whole, by themselves or through an index without a condition."""
     few = few or plan["Node Type"] == "Limit"
     kind, table = plan["Node Type"], plan.get("Relation Name", plan.get("Index Name", ""))
-    if kind == "Seq Scan" and table not in SMALL:
-        yield table
+    if kind == "Seq Scan":
+        # The first few rows, whichever they are, are few.
+        if table not in SMALL and not (few and "Filter" not in plan):
+            yield table
     elif kind.endswith("Index Scan") or kind == "Index Only Scan":
         is_bound = "Index Cond" in plan or few or plan["Index Name"] in partial
         if not is_bound and table not in SMALL:
