@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jwt
 import msgspec
@@ -35,6 +35,8 @@ MAX_TOKEN_LENGTH = 8192
 LOOK_SECONDS = 5.0
 LOOK_FOR_UNKNOWN_SECONDS = 1.0
 
+# What a date can hold, and a column.
+Moment = Annotated[int, msgspec.Meta(ge=0, lt=1 << 36)]
 PublicKeys = Mapping[str, Ed25519PublicKey]
 logger = logging.getLogger(__name__)
 
@@ -54,14 +56,14 @@ class Claims:
         exp: when it ends.
     """
 
-    id: int
-    identity: str
+    id: Annotated[int, msgspec.Meta(gt=0, lt=1 << 31)]
+    identity: Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"\A[^\x00]*\Z")]
     name: str | None
     email: str | None
     picture: str | None
-    auth_time: int
-    iat: int
-    exp: int
+    auth_time: Moment
+    iat: Moment
+    exp: Moment
 
 
 def derive_private_key(private_key: Secret) -> Ed25519PrivateKey:

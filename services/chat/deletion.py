@@ -58,6 +58,8 @@ FROM unnest($1::bigint[], $2::text[]) AS new (id, body) WHERE g.id = new.id
 # A join holds the person's row against this until it is stored.
 _HOLD = "SELECT id FROM users WHERE id = $1 OR duplicate_of = $1 ORDER BY id FOR UPDATE"
 _TAKES_PART = "SELECT EXISTS (SELECT FROM members WHERE user_id = $1 AND is_participant)"
+# A report that is still open keeps what it is about.
+_FORGET_QUOTED = "UPDATE reports SET quoted = NULL WHERE reported_id = ANY($1) AND handled_at IS NOT NULL"
 _RENAME = f"""
 UPDATE users SET identity = 'deleted_' || id, friendly_name = NULL, deleted_at = {NOW}, updated_at = {NOW}
 WHERE id = ANY($1::bigint[])
@@ -144,6 +146,7 @@ class Deleter:
             if await connection.fetchval(_TAKES_PART, person.id):
                 return False
             await connection.execute("DELETE FROM blocks WHERE blocker_id = ANY($1) OR blocked_id = ANY($1)", ids)
+            await connection.execute(_FORGET_QUOTED, ids)
             await connection.execute(_RENAME, ids)
         return True
 
