@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from deployer.ports import Holder, find_holders, port_taken
 
 # How many ports after 8080 are tried before other checkouts of ours make us give up.
 _PORTS = 100
+_HAS_ABSTRACT_NAMES = sys.platform == "linux"
 LOOPBACK = "127.0.0.1"
 
 
@@ -46,7 +48,7 @@ class Places:
         return f"http://{LOOPBACK}:{self.public[service]}{path}"
 
 
-def choose_places(layout: Layout, wanted: int | None) -> Places:
+def choose_places(layout: Layout, wanted: int | None, held: ExitStack) -> Places:
     """Choose ports that are free now.
 
     The gateway has the port that the user asks for, or the one of last time, or 8080. Another checkout's gateway on
@@ -55,25 +57,25 @@ def choose_places(layout: Layout, wanted: int | None) -> Places:
     Args:
         layout: where the gateway's port is kept.
         wanted: the port that the user asks for.
+        held: until when no other `local` of this machine chooses the same ones.
 
     Raises:
         UsageError: the port is taken.
     """
-    gateway = _gateway(layout, wanted)
-    with ExitStack() as held:
-        postgres = _free(POSTGRES_PORT, held)
-        public = {service.name: _free(service.public_port, held) for service in SERVICES}
-        internal = {service.name: _free(service.internal_port, held) for service in SERVICES}
+    gateway = _gateway(layout, wanted, held)
+    postgres = _free(POSTGRES_PORT, held)
+    public = {service.name: _free(service.public_port, held) for service in SERVICES}
+    internal = {service.name: _free(service.internal_port, held) for service in SERVICES}
     layout.port.write_text(f"{gateway}\n", encoding="utf-8")
     return Places(gateway, postgres, public, internal)
 
 
-def _gateway(layout: Layout, wanted: int | None) -> int:
+def _gateway(layout: Layout, wanted: int | None, held: ExitStack) -> int:
     if wanted is not None:
-        return _checked(wanted)
+        return _checked(wanted, held)
     first = _kept(layout) or GATEWAY_PORT
     for port in range(first, min(first + _PORTS, 1 << 16)):
-        if is_free(port):
+        if _reserve(port, held):
             return port
         if not all(map(_is_ours, find_holders(port))):
             raise port_taken(port)
@@ -88,8 +90,8 @@ def _kept(layout: Layout) -> int | None:
     return port if 0 < port < 1 << 16 else None
 
 
-def _checked(port: int) -> int:
-    if not is_free(port):
+def _checked(port: int, held: ExitStack) -> int:
+    if not _reserve(port, held):
         try:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -100,6 +102,7 @@ def _checked(port: int) -> int:
             ) from error
         except OSError:
             raise port_taken(port) from None
+        raise UsageError(f"Another `local` is taking port {port} at this moment.", advice="Choose another: `--port`.")
     return port
 
 
@@ -121,14 +124,29 @@ def _is_ours(holder: Holder) -> bool:
 
 
 def _free(preferred: int, held: ExitStack) -> int:
-    """Return the preferred port, or any that is free; it is held until all are chosen, so that none is chosen twice."""
-    for port in (preferred, 0):
-        probe = held.enter_context(socket.socket())
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-            probe.listen(1)
-        except OSError:
-            continue
-        return int(probe.getsockname()[1])
+    """Return the preferred port, or any that is free."""
+    if _reserve(preferred, held):
+        return preferred
+    for _ in range(_PORTS):
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            port = int(probe.getsockname()[1])
+        if _reserve(port, held):
+            return port
     raise UsageError("No port of this machine is free.")
+
+
+def _reserve(port: int, held: ExitStack) -> bool:
+    """Take a port that is free, so that no other `local` takes it before what is to listen there does."""
+    with ExitStack() as claimed:
+        if _HAS_ABSTRACT_NAMES:
+            # It belongs to the same network as the port, and the kernel takes it back from the dead.
+            claim = claimed.enter_context(socket.socket(socket.AF_UNIX))
+            try:
+                claim.bind(f"\0stampchat-local-port-{port}")
+            except OSError:
+                return False
+        if not is_free(port):
+            return False
+        held.enter_context(claimed.pop_all())
+    return True

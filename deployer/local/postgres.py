@@ -123,7 +123,7 @@ class Postgres:
         while True:
             try:
                 if not self._is_ready():
-                    raise ConnectionError("It is not ready yet.")  # noqa: TRY301  # as when it refuses us
+                    raise ConnectionError("It is not ready yet.")  # as when it refuses us
                 return await asyncpg.connect(
                     host=LOOPBACK,
                     port=self._places.postgres,

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
@@ -50,12 +51,12 @@ def run(workspace: Workspace, options: LocalOptions, stream: TextIO) -> int:
     """
     layout = load_layout(workspace)
     firebase = load_firebase(options)
-    with claim(layout):
+    with claim(layout), ExitStack() as held:
         try:
             if options.fresh:
                 _remove_data(layout, options)
             _check_disk(layout.folder)
-            places = choose_places(layout, options.port)
+            places = choose_places(layout, options.port, held)
             ensure_keys(layout)
             write_database_urls(layout, places)
             write_routes(layout, places)
