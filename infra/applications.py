@@ -35,6 +35,8 @@ def settings(application: Application, config: StackConfig) -> dict[str, str]:
         "LOG_LEVEL": config.log_level,
         "GRACE_SECONDS": str(GRACE_SECONDS),
     }
+    if config.allowed_origins:
+        common["ALLOWED_ORIGINS"] = ",".join(config.allowed_origins)
     own = {AUTH: _auth, CHAT: _chat, NOTIFICATIONS: _notifications}[application]
     return {f"STAMPCHAT_{name}": value for name, value in {**common, **own(config)}.items()}
 
@@ -72,13 +74,11 @@ def _auth(config: StackConfig) -> dict[str, str]:
 
 
 def _chat(config: StackConfig) -> dict[str, str]:
-    own = {
+    del config
+    return {
         "SECRET_KEY_BASE_FILE": f"{SECRETS_PATH}/secret_key_base",
         "NOTIFICATIONS_INTERNAL_URL": f"http://{NOTIFICATIONS.name}:{NOTIFICATIONS.internal_port}",
     }
-    if config.allowed_origins:
-        own["ALLOWED_ORIGINS"] = ",".join(config.allowed_origins)
-    return own
 
 
 def _notifications(config: StackConfig) -> dict[str, str]:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 
 from services.chat.bus import LocalBus
@@ -43,7 +42,9 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         metrics, store = Metrics("chat"), Store(database)
         counted = ChatMetrics(metrics.registry)
         rooms = Rooms(counted.deliveries.inc)
-        dispatcher = _open_dispatcher(settings, Outbox(database, rooms.identities), session, metrics)
+        notifications = Peer("notifications", settings.notifications_url, session, credential=settings.credential)
+        dispatcher = Dispatcher(Outbox(database, rooms.identities), notifications, OutboxMetrics(metrics.registry))
+        dispatcher.start()
         bus = LocalBus(rooms.deliver)
         chat = Chat(store, bus, dispatcher.wake, settings.limits)
         features = open_features(
@@ -66,7 +67,10 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
             metrics=counted,
             extensions=features.extensions,
         )
+        counted.gauge("rooms", "Rooms with somebody in them, here.", rooms.__len__)
+        counted.gauge("writer_queue", "Messages and changes that wait to be stored.", chat.count_waiting)
         apps = _create_apps(settings, database, metrics)
+        apps.health.register("notifications", notifications.ping, essential=False)
         apps.public[VERIFIER], apps.public[STORE], apps.public[CHAT] = verifier, store, chat
         apps.public[SETTINGS], apps.public[SOCKETS] = settings, sockets
         apps.public.on_shutdown.append(_drain)
@@ -78,15 +82,6 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         await features.close()
         await chat.close()
         await dispatcher.close(PUSH_SECONDS)
-
-
-def _open_dispatcher(
-    settings: ChatSettings, outbox: Outbox, session: aiohttp.ClientSession, metrics: Metrics
-) -> Dispatcher:
-    peer = Peer("notifications", settings.notifications_url, session, credential=settings.credential)
-    dispatcher = Dispatcher(outbox, peer, OutboxMetrics(metrics.registry))
-    dispatcher.start()
-    return dispatcher
 
 
 def _create_apps(settings: ChatSettings, database: Database, metrics: Metrics) -> Apps:

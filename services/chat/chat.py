@@ -181,6 +181,10 @@ class Chat:
         """
         return await self._writer.change(topic, work)
 
+    def count_waiting(self) -> int:
+        """Return how much waits to be stored."""
+        return len(self._writer)
+
     async def close(self) -> None:
         """Finish what is being stored."""
         await self._writer.close()

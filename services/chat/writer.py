@@ -79,6 +79,9 @@ class Writer:
         result: T = await self._put(_Change(topic, work, done))
         return result
 
+    def __len__(self) -> int:
+        return len(self._queue)
+
     async def close(self) -> None:
         """Finish what is waiting."""
         if self._task is not None:

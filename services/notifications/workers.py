@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 import random
+import time
 from collections.abc import Sequence
 
 from services.errors import DatabaseUnavailable
@@ -14,6 +15,7 @@ from services.notifications.metrics import PushMetrics
 from services.notifications.outbox import PURGE_ROWS, Outbox, Settled
 from services.notifications.push import Delivery, Outcome, Result, Sender
 from services.notifications.settings import PushSettings
+from services.tracing import span
 
 # Each is one HTTPS request over a handful of kept connections.
 BATCH = 25
@@ -140,8 +142,14 @@ class Workers:
         if early is not None:
             self._breaker.give_back()
             return early, "unregistered" if early.state == "gone" else "dead"
-        with self._metrics.seconds.time():
+        started = time.monotonic()
+        with self._metrics.seconds.time(), span("push", kind="producer") as traced:
             result = await self._sender.send(delivery)
+            traced.set("stampchat.push.outcome", result.outcome)
+            traced.set("stampchat.push.attempt", delivery.attempts)
+        if result.outcome is Outcome.SENT:
+            age = self._settings.ttl_seconds - delivery.seconds_left
+            self._metrics.delivery_seconds.observe(max(0.0, age + time.monotonic() - started))
         if result.is_alert:
             self._metrics.alerts.labels(result.reason).inc()
             logger.error("pushes need a person's attention", extra={"fields": {"reason": result.reason}})
