@@ -22,6 +22,7 @@ from cli import (
     logs,
     outputs,
     preview,
+    render,
     secrets,
     smoke,
     status,
@@ -67,6 +68,7 @@ app.command(rich_help_panel=LOOK)(graph.graph)
 app.command(rich_help_panel=LOOK)(env.env)
 app.add_typer(cluster.app, name="cluster", rich_help_panel=PARTS)
 app.add_typer(images.app, name="images", rich_help_panel=PARTS)
+app.command(rich_help_panel=PARTS)(render.render)
 app.add_typer(secrets.app, name="secrets", rich_help_panel=PARTS)
 app.command(rich_help_panel=PARTS, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     test.test

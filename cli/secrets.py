@@ -201,6 +201,23 @@ def rotate(
 
 
 @app.command()
+def public_key(
+    *,
+    file: From = None,
+) -> None:
+    """Print what the ConfigMap token-keys needs for a private_key that you made by hand: its file's name and content.
+
+    [bold]Example[/bold]
+
+      ./stampchat secrets public-key < private_key.txt
+    """
+    from deployer.secrets.export import public_key_file
+
+    name, pem = public_key_file(_read(file or Path("-")))
+    write(f"{name}: |", *(f"  {line}" for line in pem.splitlines()))
+
+
+@app.command()
 def export(
     *,
     examples: Annotated[Path, typer.Option("--examples", help="The folder to write to.", file_okay=False)],

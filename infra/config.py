@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from infra.database_url import DatabaseAddress, database_url_problems, parse_database_url
 from infra.errors import ConfigError
 from infra.service_account import service_account_problems, service_account_project
+from infra.token_keys import public_key
 from infra.values import NAMESPACE, SecretText, Values
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "StackConfig",
     "database_url_problems",
     "parse_database_url",
+    "public_key",
     "service_account_problems",
     "service_account_project",
     "validate_stack",

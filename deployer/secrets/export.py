@@ -11,6 +11,9 @@ from deployer.errors import UsageError
 _URL = "printf %s 'postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full' | base64 -w0"
 _RANDOM = "openssl rand -hex 32 | tr -d '\\n' | base64 -w0"
 
+# As the services demand it.
+LEAST_CHARACTERS = 32
+
 
 @dataclass(frozen=True)
 class Example:
@@ -63,6 +66,24 @@ def export_examples(folder: Path, *, namespace: str) -> list[Path]:
     for path, example in zip(paths, EXAMPLES, strict=True):
         path.write_text(_render(example, namespace), encoding="utf-8")
     return paths
+
+
+def public_key_file(private_key: str) -> tuple[str, str]:
+    """Return the name and the content of the file by which services verify what a private key signs.
+
+    Args:
+        private_key: the secret of that name, as the Secret holds it.
+
+    Raises:
+        UsageError: it is too short to be one.
+    """
+    from infra.config import public_key
+
+    text = private_key.strip()
+    if len(text) < LEAST_CHARACTERS:
+        raise UsageError(f"A private_key has at least {LEAST_CHARACTERS} characters.", advice=f"Make one: `{_RANDOM}`.")
+    kid, pem = public_key(text)
+    return f"{kid}.pem", pem
 
 
 def _render(example: Example, namespace: str) -> str:

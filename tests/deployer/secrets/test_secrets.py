@@ -26,13 +26,13 @@ from deployer.secrets.catalogue import (
     find_given,
 )
 from deployer.secrets.check import SecretState, check_secrets
-from deployer.secrets.export import export_examples
+from deployer.secrets.export import export_examples, public_key_file
 from deployer.secrets.probe import probe_database
 from deployer.secrets.rotate import plan_rotation, rotate
 from deployer.secrets.store import CONTEXT, EMAIL, HOSTNAME, missing, store
 from deployer.stack_file import load_stack_file
 from deployer.workspace import ROOT, Workspace, load_workspace
-from infra.config import DatabaseAddress, validate_stack
+from infra.config import DatabaseAddress, public_key, validate_stack
 from tests.infra.configs import SERVICE_ACCOUNT, make_service_account
 from tests.ports import free_port
 
@@ -262,3 +262,12 @@ def test_a_database_that_is_not_there_is_told() -> None:
     """By port and by name."""
     assert "not reachable" in probe_database(DatabaseAddress("127.0.0.1", free_port(), "d", "u", "require"))
     assert "has no address" in probe_database(DatabaseAddress("nowhere.invalid", 5432, "d", "u", "require"))
+
+
+def test_a_private_key_made_by_hand_has_a_public_half() -> None:
+    """For the ConfigMap, as the program derives it."""
+    name, pem = public_key_file("a" * 40 + "\n")
+
+    assert (name, pem) == ("".join((public_key("a" * 40)[0], ".pem")), public_key("a" * 40)[1])
+    with pytest.raises(UsageError, match="at least 32 characters"):
+        public_key_file("short")
