@@ -55,7 +55,22 @@ class Moved:
     to: str
 
 
-Note: TypeAlias = Told | Cut | Moved
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Spare a person the words of others in a room, on all their channels in it.
+
+    Attributes:
+        topic: "room:<topic>".
+        identity: whose channels.
+        muted: the members whom they do not hear, from now on and until they are told again.
+    """
+
+    topic: str
+    identity: str
+    muted: frozenset[int]
+
+
+Note: TypeAlias = Told | Cut | Moved | Mute
 Deliver: TypeAlias = Callable[[Note], None]
 
 

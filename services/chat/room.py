@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from services.chat.batch import Batch, Line
-from services.chat.bus import Cut, Moved, Note, Told
+from services.chat.bus import Cut, Moved, Mute, Note, Told
 from services.chat.protocol import Version, encode_payload
 
 # Rooms that moved a while ago are told nothing under their old topic any more.
@@ -45,6 +45,9 @@ class Listener(Protocol):
 
     def hear(self, batch: Batch) -> int:
         """Take what is for it of a batch, and say how much that is; it must neither wait nor raise."""
+
+    def mute(self, member_ids: frozenset[int]) -> None:
+        """Want no words of these members from now on."""
 
     def cut(self) -> None:
         """End: the person takes no part in the room any more."""
@@ -109,6 +112,8 @@ class Rooms:
                 self._cut(note)
             case Moved():
                 self._move(note)
+            case Mute():
+                self._mute(note)
 
     def _tell(self, told: Told) -> None:
         topic = told.topic
@@ -157,6 +162,11 @@ class Rooms:
         for listener in self._listeners(moved.topic):
             self.leave(moved.topic, listener)
             listener.cut()
+
+    def _mute(self, mute: Mute) -> None:
+        for listener in self._listeners(mute.topic):
+            if listener.identity == mute.identity:
+                listener.mute(mute.muted)
 
     def identities(self, topic: str) -> set[str]:
         """Return who is in a room with a live socket, here."""

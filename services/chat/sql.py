@@ -36,7 +36,7 @@ ON CONFLICT (identity) WHERE duplicate_of IS NULL DO NOTHING
 
 LIST_ROOMS = f"""
 SELECT c.id AS room_id, c.inserted_at AS room_inserted_at, c.friendly_name, c.topic,
-  m.last_read_message_id, {UNREAD} AS unread, last.*
+  m.last_read_message_id, {UNREAD} AS unread, muted.ids AS muted, last.*
 FROM users u
 JOIN members m ON m.user_id = u.id AND m.is_participant
 JOIN channels c ON c.id = m.channel_id

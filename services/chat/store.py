@@ -96,7 +96,8 @@ class Store:
                 await self.find_user(connection, identity)
                 return []
             members, owners = await self._members(connection, [row["room_id"] for row in rows])
-            stamps = await self._stamps(connection, rows)
+            muted = {member_id for row in rows for member_id in row["muted"]}
+            stamps = await self._stamps(connection, rows, muted)
         return [
             Room(
                 id=row["room_id"],
@@ -201,7 +202,7 @@ class Store:
                 raise NotFound("There is no such channel.")
             # One more than a page says whether there are more, without counting.
             rows = await connection.fetch(sql.PAGE, channel_id, before, PAGE_SIZE + 1, place["muted"])
-            stamps = await self._stamps(connection, rows[:PAGE_SIZE])
+            stamps = await self._stamps(connection, rows[:PAGE_SIZE], place["muted"])
             members, _ = await self._members(connection, [channel_id])
         return Page(
             is_last_message=len(rows) <= PAGE_SIZE,
@@ -236,11 +237,11 @@ class Store:
             channel_id: the room.
             message_id: the last one known.
             most: that are returned.
-            muted: members whose messages are left out.
+            muted: members whose messages and stamps are left out.
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(sql.AFTER, channel_id, message_id, most, list(muted))
-            stamps = await self._stamps(connection, rows)
+            stamps = await self._stamps(connection, rows, muted)
         return [message_from(row, tuple(stamps[row["id"]])) for row in rows]
 
     async def add_messages(self, drafts: Sequence[Draft]) -> list[ChatMessage | Literal["known"] | None]:
@@ -322,10 +323,13 @@ class Store:
         return members, {room: member_id for room, (_, member_id) in oldest.items()}
 
     @staticmethod
-    async def _stamps(connection: Connection, messages: Sequence[asyncpg.Record]) -> defaultdict[int, list[Stamp]]:
+    async def _stamps(
+        connection: Connection, messages: Sequence[asyncpg.Record], muted: Collection[int]
+    ) -> defaultdict[int, list[Stamp]]:
         stamps = defaultdict(list)
         ids = [row["id"] for row in messages if row["id"] is not None and row["deleted_at"] is None]
         if ids:
             for row in await connection.fetch(sql.STAMPS, ids):
-                stamps[row["message_id"]].append(stamp_from(row))
+                if row["member_id"] not in muted:
+                    stamps[row["message_id"]].append(stamp_from(row))
         return stamps

@@ -100,7 +100,7 @@ def open_features(
             edit_seconds=own.edit_seconds,
             most_changes=own.changes,
         ),
-        blocks=Blocks(database, Pace(own.blocks_per_minute), most=own.blocks),
+        blocks=Blocks(database, store, publish, Pace(own.blocks_per_minute), most=own.blocks),
         reports=Reports(
             database, Pace(own.reports_per_hour, HOUR), reason_characters=own.reason_characters, registry=registry
         ),

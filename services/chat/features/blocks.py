@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, defaultdict
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
 from aiohttp import web
 
+from services.chat.bus import Mute, Note
 from services.chat.extensions import Extension, Joined
 from services.chat.features import sql
 from services.chat.features.doors import Pace
-from services.chat.models import Seat, User, user_from
-from services.chat.names import bare_topic
+from services.chat.models import User, user_from
+from services.chat.names import room_topic
 from services.chat.routes import Success, path_id
 from services.chat.store import MAX_ID, Store
 from services.database import Connection, Database
@@ -52,15 +55,20 @@ class Blocks(Extension):
 
     Args:
         database: where it is kept.
+        store: finds places in rooms.
+        publish: takes notes for rooms.
         pace: of one person.
         most: people whom one person may block.
     """
 
-    def __init__(self, database: Database, pace: Pace, *, most: int) -> None:
+    def __init__(
+        self, database: Database, store: Store, publish: Callable[[Note], None], pace: Pace, *, most: int
+    ) -> None:
         self._database = database
+        self._store = store
+        self._publish = publish
         self._pace = pace
         self._most = most
-        self._channels: defaultdict[str, dict[object, Joined]] = defaultdict(dict)
         self._recent: OrderedDict[str, None] = OrderedDict()
         # What was read first must not be said last.
         self._lock = asyncio.Lock()
@@ -88,7 +96,7 @@ class Blocks(Extension):
             if await connection.fetchval(sql.COUNT_BLOCKS, me.id) >= self._most:
                 raise Conflict(f"Nobody can block more than {self._most} people.", code="too_many_blocks")
             await connection.execute(sql.ADD_BLOCK, me.id, them.id)
-        await self._refresh(identity)
+        await self._spread(identity, them.id)
 
     async def unblock(self, identity: str, user_id: int) -> None:
         """Hear somebody again; what they said meanwhile is in the history.
@@ -104,7 +112,7 @@ class Blocks(Extension):
             status = await connection.execute(sql.DELETE_BLOCK, me.id, user_id)
         if status != "DELETE 1":
             raise NotFound("There is no such block.")
-        await self._refresh(identity)
+        await self._spread(identity, user_id)
 
     async def blocked(self, identity: str) -> list[Block]:
         """Return whom somebody does not hear, the latest first.
@@ -118,37 +126,25 @@ class Blocks(Extension):
         return [Block(row["blocked_at"], user_from(row)) for row in rows]
 
     async def joined(self, joined: Joined) -> None:
-        """Keep a channel in step; what its seat says of blocks may be a moment old."""
-        self._channels[joined.identity][joined.session_key] = joined
-        joined.mute(joined.seat.muted)
+        """Spare a channel those whom its person has blocked; what its seat says of that may be a moment old."""
+        muted = joined.seat.muted
         if joined.identity in self._recent:
-            await self._refresh(joined.identity, remember=False)
+            with contextlib.suppress(NotFound):
+                muted = (await self._store.find_place(joined.identity, joined.seat.channel_id)).seat.muted
+        joined.mute(muted)
 
-    def left(self, topic: str, identity: str, seat: Seat, session_key: object) -> None:
-        """Forget a channel."""
-        del topic, seat
-        channels = self._channels.get(identity)
-        if channels is not None:
-            channels.pop(session_key, None)
-            if not channels:
-                del self._channels[identity]
-
-    async def _refresh(self, identity: str, *, remember: bool = True) -> None:
-        if remember:
-            self._recent[identity] = None
-            self._recent.move_to_end(identity)
-            if len(self._recent) > MOST_RECENT:
-                self._recent.popitem(last=False)
+    async def _spread(self, identity: str, user_id: int) -> None:
+        """Tell the rooms that two people share whom the one of them hears."""
+        self._recent[identity] = None
+        self._recent.move_to_end(identity)
+        if len(self._recent) > MOST_RECENT:
+            self._recent.popitem(last=False)
         async with self._lock:
-            channels = list(self._channels.get(identity, {}).values())
-            if not channels:
-                return
-            topics = list({bare_topic(joined.topic) for joined in channels})
             async with self._database.connection() as connection:
-                rows = await connection.fetch(sql.MUTED_IN, identity, topics)
-            muted = {row["topic"]: frozenset(row["muted"]) for row in rows}
-            for joined in channels:
-                joined.mute(muted.get(bare_topic(joined.topic), frozenset()))
+                rows = await connection.fetch(sql.MUTED_WITH, identity, user_id)
+            for row in rows:
+                if row["topic"] is not None:
+                    self._publish(Mute(room_topic(row["topic"]), identity, frozenset(row["muted"])))
 
 
 async def _find_met(connection: Connection, me: int, user_id: int | None, identity: str | None) -> User:

@@ -76,7 +76,7 @@ class Edits(Extension):
         self.events = {"edit": self._on_edit, "delete": self._on_delete}
 
     async def edit(self, seat: Seat, topic: str, message_id: int, text: Any) -> ChatMessage:
-        """Change what a message of one's own says, and tell the room.
+        """Change what a message of one's own says, and tell the room; its stamps stay, and are not told again.
 
         Args:
             seat: whose message it is.
@@ -160,7 +160,8 @@ class Edits(Extension):
             ids = [row["id"] for row in rows if row["deleted_at"] is None]
             stamps: dict[int, list[Any]] = {}
             for stamp in await connection.fetch(core_sql.STAMPS, ids) if ids else ():
-                stamps.setdefault(stamp["message_id"], []).append(stamp_from(stamp))
+                if stamp["member_id"] not in seat.muted:
+                    stamps.setdefault(stamp["message_id"], []).append(stamp_from(stamp))
         if len(rows) > most:
             return None
         return [message_from(row, tuple(stamps.get(row["id"], ()))) for row in reversed(rows)]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from services.chat.sql import MESSAGE, NOW, PERSON, is_heard
+from services.chat.sql import MESSAGE, MUTED, NOW, PERSON, is_heard
 
 # The column last_read_message_id only grows, whichever device comes last.
 READ = """
@@ -88,15 +88,13 @@ WHERE b.blocker_id = $1 ORDER BY b.inserted_at DESC, u.id DESC
 
 DELETE_BLOCK = "DELETE FROM blocks WHERE blocker_id = $1 AND blocked_id = $2"
 
-# Whom a person does not hear, in each of the rooms where they listen.
-MUTED_IN = f"""
-SELECT c.topic, array_agg(o.id) AS muted
+# Whom a person does not hear, in each of the rooms that they share with one whom they hear no more, or again.
+MUTED_WITH = f"""
+SELECT c.topic, {MUTED} AS muted
 FROM users u
-JOIN blocks b ON b.blocker_id = u.id
-JOIN members o ON o.user_id = b.blocked_id
-JOIN channels c ON c.id = o.channel_id
-WHERE {PERSON} AND c.topic = ANY ($2::text[])
-GROUP BY c.topic
+JOIN members m ON m.user_id = u.id AND m.is_participant
+JOIN channels c ON c.id = m.channel_id
+WHERE {PERSON} AND EXISTS (SELECT FROM members o WHERE o.channel_id = m.channel_id AND o.user_id = $2)
 """
 
 REPORT_OF_MESSAGE = f"""
@@ -149,7 +147,7 @@ COUNT_OPEN_REPORTS = "SELECT count(*) FROM reports WHERE handled_at IS NULL"
 
 # The lock makes owners' acts in one room take turns, and lets messages in meanwhile.
 AUTHORITY = f"""
-SELECT m.id AS member_id, m.channel_id, c.topic, c.friendly_name, {_OWNER} = m.id AS is_owner
+SELECT m.id AS member_id, m.channel_id, coalesce(c.topic, '') AS topic, c.friendly_name, {_OWNER} = m.id AS is_owner
 FROM users u
 JOIN members m ON m.user_id = u.id AND m.is_participant
 JOIN channels c ON c.id = m.channel_id

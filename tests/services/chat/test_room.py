@@ -6,7 +6,7 @@ import asyncio
 import json
 
 from services.chat.batch import Batch
-from services.chat.bus import Cut, Told
+from services.chat.bus import Cut, Mute, Told
 from services.chat.protocol import Version
 from services.chat.room import MAX_BYTES, Rooms
 
@@ -31,6 +31,10 @@ class Ear:
         self.heard += parts
         return len(parts)
 
+    def mute(self, member_ids: frozenset[int]) -> None:
+        """Hear no more of them."""
+        self.muted = member_ids
+
     def cut(self) -> None:
         """Count it."""
         self.cuts += 1
@@ -53,6 +57,25 @@ async def test_a_broadcast_is_encoded_once_a_serializer() -> None:
     assert json.loads(ears[2].heard[0][2:])["payload"] == {"x": 1}
     assert ears[3].heard == []
     assert counts == [3]
+
+
+async def test_a_mute_spares_one_persons_channels_in_one_room() -> None:
+    """Let the others hear, and the person what others say; the next mute counts instead."""
+    rooms = Rooms(lambda _: None)
+    ears = [Ear("ada"), Ear("ada"), Ear("bob")]
+    for ear in ears:
+        rooms.enter("room:a", ear)
+    rooms.deliver(Mute("room:a", "ada", frozenset({7})))
+    rooms.deliver(Mute("room:b", "bob", frozenset({7})))
+    rooms.deliver(Told("room:a", "shout", {}, author=7))
+    rooms.deliver(Told("room:a", "shout", {}, author=8))
+    rooms.flush("room:a")
+    rooms.deliver(Mute("room:a", "ada", frozenset()))
+    rooms.deliver(Told("room:a", "shout", {}, author=7))
+    rooms.flush("room:a")
+
+    assert [ear.muted for ear in ears] == [frozenset()] * 3
+    assert [sum(frame.count(b"shout") for frame in ear.heard) for ear in ears] == [2, 2, 3]
 
 
 async def test_a_cut_ends_one_persons_channels_in_one_room() -> None:

@@ -84,6 +84,11 @@ async def test_what_is_stored_is_kept_from_the_blocker_alone(chat: ChatService) 
     assert [message["body"] for message in (await changes(eve, topic, first))["messages"]] == ["psst!"]
     await his.shout(topic, "anybody?")
     await again.silent(topic)
+    await his.push(topic, "stamp", {**STAMP, "messageId": first["id"]})
+    await his.heard(topic, "stamp")
+    assert (await ada.get(path))["data"]["messages"][0]["stamps"] == []
+    assert len((await eve.get(path))["data"]["messages"][2]["stamps"]) == 1
+    assert (await ada.get("/channels"))["data"][0]["last_message"]["stamps"] == []
 
 
 async def changes(person: Person, topic: str, since: dict[str, Any]) -> dict[str, Any]:

@@ -165,6 +165,32 @@ async def test_two_edits_and_a_deletion_at_once_end_in_one_order(chat: ChatServi
         assert (page[0]["body"], page[0]["deleted"]) == ("", True)
 
 
+async def test_a_stamp_and_a_deletion_at_once_leave_no_stamp(chat: ChatService) -> None:
+    """Let whichever is second see the first."""
+    ada, bob, room, topic = await pair(chat)
+    hers, his = await ada.enter(room), await bob.enter(room)
+    for _ in range(10):
+        await hers.push(topic, "shout", {"message": "a"})
+        while (frame := await hers.receive())[3] != "shout" or frame[4]["type"] != "message":
+            pass
+        said = frame[4]["data"]
+        await asyncio.gather(
+            *(his.push(topic, "stamp", {**STAMP, "messageId": said["id"]}) for _ in range(3)),
+            ada.call("DELETE", f"/channels/{room['id']}/messages/{said['id']}"),
+        )
+        # The events of a channel are carried out in order, so the answer to the last says that all are.
+        ref = await his.push(topic, "read", {"message_id": said["id"]})
+        while (await his.receive())[1] != ref:
+            pass
+        ref = await hers.push(topic, "read", {"message_id": said["id"]})
+        while (await hers.receive())[1] != ref:
+            pass
+    connection = await asyncpg.connect(chat.database.url.reveal())
+    assert await connection.fetchval("SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL") == 10
+    assert await connection.fetchval("SELECT count(*) FROM stamps") == 0
+    await connection.close()
+
+
 async def test_who_is_too_late_or_too_fast_is_told_so(
     settings: ChatSettings, run_service: Any, client: aiohttp.ClientSession, chat: ChatService
 ) -> None:
