@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -168,7 +169,7 @@ class PostgresServer:
             time.sleep(0.05)
 
 
-def as_nobody() -> dict[str, object]:
+def as_nobody() -> dict[str, Any]:
     """Return the arguments with which subprocess gives up root; none when there is nothing to give up."""
     if os.geteuid() != 0:
         return {}

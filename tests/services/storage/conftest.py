@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -76,6 +76,17 @@ async def fingerprints(urls: Mapping[str, str]) -> Fingerprints:
             found[f"{service}.{table}"] = tuple(await connection.fetchrow(original.fingerprint(table, columns)) or ())
         await connection.close()
     return found
+
+
+@pytest.fixture(scope="session")
+def durable() -> Iterator[PostgresServer]:
+    """Run a server that tests may kill: it tells nobody of a commit before that is written."""
+    server = PostgresServer({"synchronous_commit": "on"})
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")

@@ -192,7 +192,7 @@ async def _read(connection: asyncpg.Connection[asyncpg.Record], table: str, stat
     """Return how many rows of a table a statement really reads."""
     explained = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
     return sum(
-        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        float(node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * float(node["Actual Loops"])
         for node in _nodes(_plan(explained))
         if node.get("Relation Name") == table
     )
@@ -237,7 +237,7 @@ def _nodes(plan: Plan) -> Iterator[Plan]:
 def _whole(plan: Plan, partial: set[str], *, few: bool = False) -> Iterator[str]:
     """Yield the tables that a plan reads as a whole, by themselves or through an index without a condition."""
     few = few or plan["Node Type"] == "Limit"
-    kind, table = plan["Node Type"], plan.get("Relation Name", plan.get("Index Name", ""))
+    kind, table = str(plan["Node Type"]), str(plan.get("Relation Name", plan.get("Index Name")))
     if kind == "Seq Scan":
         # The first few rows, whichever they are, are few.
         if table not in SMALL and not (few and "Filter" not in plan):
