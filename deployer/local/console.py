@@ -82,7 +82,9 @@ class Console:
         level = str(record.get("level", "info"))
         prefix = f"{self._paint(_clock(record), _DIM)} {self._paint(f'{name:<{_WIDTH}}', _COLOURS.get(name, 0))} "
         mark = f"{self._paint(level, _LEVELS[level])} " if level in _LEVELS else ""
-        fields = " ".join(f"{key}={_value(value)}" for key, value in record.items() if key not in _KNOWN)
+        # The request's id is for whoever searches; the eye wants the rest.
+        keys = sorted((key for key in record if key not in _KNOWN), key=lambda key: key == "request_id")
+        fields = " ".join(f"{key}={_value(record[key])}" for key in keys)
         message = f"{mark}{_printable(str(record.get('message', '')))}"
         lines = [f"{prefix}{message}{'  ' + self._paint(fields, _DIM) if fields else ''}"]
         lines += [f"{prefix}| {_printable(line)}" for line in str(record.get("exception") or "").splitlines()]

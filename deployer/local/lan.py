@@ -47,13 +47,14 @@ def lan_lines(port: int, addresses: Sequence[str], *, picture: bool) -> list[str
     lines = ["", f"  LAN       {urls[0]}        from a phone or another machine on the same network"]
     lines += [f"  or        {url}" for url in urls[1:]]
     if picture:
-        lines += ["", *(f"            {line}" for line in qr_code(f"{urls[0]}/auth/test"))]
+        # Light on dark, whatever the terminal's own colours: not every camera reads the negative.
+        lines += ["", *(f"            \033[97;40m{line}\033[0m" for line in qr_code(f"{urls[0]}/auth/test"))]
         lines.append('            scanned by the phone, it opens a page that says {"status": "auth ok"}')
     lines += [
         f"  Firewall  TCP port {port} of this machine has to be let in; nothing else",
         *(f"              {command}" for command in firewall_commands(port)),
-        "  App       its address is compiled in: build your own, with this line in lib/services/Api.dart",
-        f"              {urls[0]}        (http needs a permission on Android and iOS: docs/app.md)",
+        "  App       its address is compiled in: build your own, with this one in its line of lib/services/Api.dart",
+        f"              {urls[0]}        http needs a permission on Android and iOS: docs/app.md",
         "  Note      anyone on the network may log in by any name, and nothing is encrypted: use networks you trust",
     ]
     return lines
