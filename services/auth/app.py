@@ -14,6 +14,7 @@ from services.auth.deletions import Deletions
 from services.auth.firebase import FirebaseVerifier
 from services.auth.firebase_keys import FirebaseKeys
 from services.auth.keys import ACCOUNTS, CHAT, SESSIONS
+from services.auth.merging import Merger
 from services.auth.openapi import DESCRIPTION
 from services.auth.providers import Provider, dev_profile
 from services.auth.routes import add_routes
@@ -55,9 +56,11 @@ def create_apps(settings: AuthSettings, database: Database, session: aiohttp.Cli
     health.register("chat", chat.ping, essential=False)
     health.register("notifications", notifications.ping, essential=False)
     public[ACCOUNTS] = Accounts(Deletions(database), chat, notifications, metrics.registry)
+    store = Store(database)
     public[SESSIONS] = Sessions(
-        store=Store(database),
+        store=store,
         chat=chat,
+        merger=Merger(store, chat, notifications),
         signer=Signer(settings.private_key),
         providers=_providers(settings, session),
         session_seconds=settings.session_seconds,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.auth.errors import LoginRefused, SessionOver
+from services.auth.merging import Merger
 from services.auth.providers import Provider
 from services.auth.store import Store, User
 from services.errors import PeerUnavailable
@@ -26,6 +27,7 @@ class Sessions:
     Args:
         store: the users.
         chat: the chat service's internal port.
+        merger: makes one person of rows that repeat a uid.
         signer: what mints.
         providers: who may vouch for people, by the name that a login gives.
         session_seconds: how long a session may be renewed.
@@ -37,6 +39,7 @@ class Sessions:
         *,
         store: Store,
         chat: Peer,
+        merger: Merger,
         signer: Signer,
         providers: Mapping[str, Provider],
         session_seconds: int,
@@ -44,6 +47,7 @@ class Sessions:
     ) -> None:
         self._store = store
         self._chat = chat
+        self._merger = merger
         self._signer = signer
         self._providers = providers
         self._session_seconds = session_seconds
@@ -61,6 +65,7 @@ class Sessions:
             raise LoginRefused("This login provider is not on here.", code="unknown_provider")
         user = await self._store.find_or_create(await self._providers[provider](token))
         await self._ensure_chat_user(user)
+        await self._merger.merge(user)
         await self._store.confirm(user)
         return {**user.public(), "token": self._mint(user, auth_time=int(self._clock()))}
 

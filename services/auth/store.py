@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,10 @@ _INSERT = (
 # There is no unique index to race against, so the first login of a uid, and its deletion, hold a lock on that uid. The
 # first number keeps this lock apart from any other use of advisory locks in the database.
 LOCK_UID = "SELECT pg_advisory_xact_lock(1001, hashtext($1))"
+_UNMERGED = """
+SELECT id, uid, name, email, picture FROM users WHERE uid = $1 AND id <> $2 AND merged_at IS NULL ORDER BY id
+"""
+_MARK_MERGED = "UPDATE users SET merged_at = now() WHERE id = ANY($1::integer[])"
 _DELETE_AGAIN = "INSERT INTO deletions (uid, user_id, identities) VALUES ($1, $2, $3)"
 _LEAVING = "This account is being deleted; log in again when that is done."
 RETRY_SECONDS = 5
@@ -86,6 +91,16 @@ class Store:
                 row = await self._create(connection, profile)
             await _refuse_leaving(connection, profile.uid)
         return _user(row)
+
+    async def find_unmerged(self, user: User) -> list[User]:
+        """Return the other rows of the user's uid whose names the other services may still know."""
+        async with self._database.connection() as connection:
+            return [_user(row) for row in await connection.fetch(_UNMERGED, user.uid, user.id)]
+
+    async def mark_merged(self, user_ids: Sequence[int]) -> None:
+        """Remember that nothing elsewhere points at these rows any more."""
+        async with self._database.connection() as connection:
+            await connection.execute(_MARK_MERGED, list(user_ids))
 
     async def confirm(self, user: User) -> None:
         """Make sure, at the end of a login, that the user was not deleted meanwhile.

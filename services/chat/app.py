@@ -14,6 +14,7 @@ from services.chat.deletion import DELETER, Deleter, add_deletion_route
 from services.chat.dispatcher import Dispatcher, OutboxMetrics
 from services.chat.features import open_features
 from services.chat.keys import CHAT, SETTINGS, SOCKETS, STORE
+from services.chat.merging import MERGER, Merger, add_merging_route
 from services.chat.metrics import ChatMetrics
 from services.chat.openapi import DESCRIPTION
 from services.chat.outbox import Outbox
@@ -66,6 +67,7 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
             limits=settings.limits,
             metrics=counted,
             extensions=features.extensions,
+            owned=settings.owns_sockets,
         )
         counted.gauge("rooms", "Rooms with somebody in them, here.", rooms.__len__)
         counted.gauge("writer_queue", "Messages and changes that wait to be stored.", chat.count_waiting)
@@ -76,6 +78,8 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         apps.public.on_shutdown.append(_drain)
         apps.internal[STORE], apps.internal[DELETER] = store, Deleter(database, chat)
         add_deletion_route(apps.internal)
+        apps.internal[MERGER] = Merger(database)
+        add_merging_route(apps.internal)
         features.add_to(apps.public, apps.internal)
         async with rechecking(sockets, database, settings.limits.recheck_seconds):
             yield apps

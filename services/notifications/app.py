@@ -16,6 +16,7 @@ from services.notifications.dead_letters import DEAD_LETTERS, DeadLetters, add_d
 from services.notifications.deletion import DELETER, Deleter, add_deletion_route
 from services.notifications.fcm import FcmSender
 from services.notifications.keys import PUSHER, STORE
+from services.notifications.merging import MERGER, Merger, add_merging_route
 from services.notifications.metrics import PushMetrics
 from services.notifications.openapi import DESCRIPTION
 from services.notifications.outbox import Outbox
@@ -92,6 +93,8 @@ def create_apps(
     add_dead_letter_routes(internal)
     internal[DELETER] = Deleter(database)
     add_deletion_route(internal)
+    internal[MERGER] = Merger(database)
+    add_merging_route(internal)
     return Apps(public=public, internal=internal, health=health)
 
 

@@ -204,6 +204,69 @@ async def test_a_deleted_person_is_gone_everywhere_and_a_new_login_brings_nothin
     await world.good("POST", f"{world.notifications.public}/register", again["token"], {"token": "new-phone"})
 
 
+class TestRepeatedRows:
+    """The original could store a person twice, under two names, who then was two people elsewhere."""
+
+    @pytest.fixture
+    async def two(self, world: World) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Let a person have two rows, and be two people with a room and a device each."""
+        world_rows = []
+        for name in ("Ada", "Countess"):
+            user = await world.log_in(name)
+            await world.good("POST", f"{world.chat.public}/channels", user["token"], {"channel_name": f"Of {name}"})
+            body = {"token": f"phone of {name}"}
+            await world.good("POST", f"{world.notifications.public}/register", user["token"], body)
+            world_rows.append(user)
+        ada, countess = world_rows
+        uid = "SELECT uid FROM users WHERE id = $1"
+        await world.rows("auth", f"UPDATE users SET uid = ({uid}) WHERE id = $2", ada["id"], countess["id"])  # noqa: S608
+        # As the other services know the younger row, whose uid is the same.
+        former = countess["identity"]
+        countess["identity"] = "countess_" + ada["identity"].removeprefix("ada_")
+        for service, table in (("chat", "users"), ("notifications", "tokens")):
+            rename = f"UPDATE {table} SET identity = $2 WHERE identity = $1"  # noqa: S608  # one of two constants
+            await world.rows(service, rename, former, countess["identity"])
+        return ada, countess
+
+    async def test_what_points_at_the_younger_follows_the_oldest_at_the_next_login(
+        self, world: World, two: tuple[dict[str, Any], dict[str, Any]]
+    ) -> None:
+        """Rooms and devices; every row is kept, and the login after that has nothing to do."""
+        ada, _ = two
+        again = await world.log_in("Ada")
+
+        assert (again["id"], again["identity"]) == (ada["id"], ada["identity"])
+        names = [room["friendly_name"] for room in await self.rooms(world, again["token"])]
+        assert sorted(names) == ["Of Ada", "Of Countess"]
+        devices = await world.rows("notifications", "SELECT DISTINCT identity FROM tokens")
+        assert devices == [(ada["identity"],)]
+        assert await world.rows("auth", "SELECT id, merged_at IS NOT NULL FROM users ORDER BY id") == [
+            (1, False),
+            (2, True),
+        ]
+        merged = await world.rows("auth", "SELECT merged_at FROM users WHERE id = 2")
+        await world.log_in("Ada")
+        assert await world.rows("auth", "SELECT merged_at FROM users WHERE id = 2") == merged
+
+    async def test_a_deletion_removes_both_also_when_they_were_never_merged(
+        self, world: World, two: tuple[dict[str, Any], dict[str, Any]]
+    ) -> None:
+        """Every identity of the uid is named to the others."""
+        ada, countess = two
+        await world.good("DELETE", f"{world.auth.public}/account", ada["token"])
+
+        for service, table in (("auth", "users"), ("notifications", "tokens"), ("chat", "users"), ("chat", "messages")):
+            text = str(await world.rows(service, f"TABLE {table}"))
+            for word in ("Ada", "Countess", ada["identity"], countess["identity"]):
+                assert word not in text, (service, table)
+
+    @staticmethod
+    async def rooms(world: World, token: str) -> list[dict[str, Any]]:
+        """List somebody's rooms."""
+        rooms: list[dict[str, Any]] = (await world.good("GET", f"{world.chat.public}/channels", token))["data"]
+        return rooms
+
+
 class TestBadTokens:
     """No door of any service opens to a token that breaks a rule."""
 

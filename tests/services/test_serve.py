@@ -87,7 +87,7 @@ async def test_it_migrates_serves_and_stops_at_sigterm(
 ) -> None:
     """Exit 0, soon after the signal, with the request in flight answered first."""
     async with process(environ, "migrate") as started:
-        assert (await line_saying(started, "the database is up to date"))["applied"] == ["users", "deletions"]
+        assert (await line_saying(started, "the database is up to date"))["applied"] == ["users", "deletions", "merges"]
         assert await started.wait() == 0
     async with process(environ) as started:
         ports = await line_saying(started, "serving")

@@ -31,6 +31,7 @@ class ChatDouble:
     url: str = ""
     users: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    merges: list[dict[str, str]] = field(default_factory=list)
     failures: int = 0
     test_fails: bool = False
 
@@ -42,6 +43,11 @@ class ChatDouble:
             return web.json_response({"error": {"code": "unavailable", "message": "Away."}}, status=503)
         self.users.append(await request.json())
         return web.json_response({"user": {"id": len(self.users)}})
+
+    async def merge(self, request: web.Request) -> web.Response:
+        """Answer POST /internal/users/merge."""
+        self.merges.append(await request.json())
+        return web.json_response({"merged": True})
 
     async def test(self, _request: web.Request) -> web.Response:
         """Answer GET /test."""
@@ -105,6 +111,7 @@ async def chat() -> AsyncIterator[ChatDouble]:
     double = ChatDouble()
     app = web.Application()
     app.router.add_post("/internal/users", double.make_user)
+    app.router.add_post("/internal/users/merge", double.merge)
     app.router.add_get("/test", double.test)
     async with serving(app) as url:
         double.url = url

@@ -125,7 +125,7 @@ class TestLogin:
         assert await count_users(settings) == 1
 
     async def test_the_oldest_of_repeated_rows_is_the_user(
-        self, auth: Running, settings: AuthSettings, client: aiohttp.ClientSession
+        self, auth: Running, settings: AuthSettings, chat: ChatDouble, client: aiohttp.ClientSession
     ) -> None:
         """The original could store a uid twice; its first name stays the identity's."""
         connection = await asyncpg.connect(settings.database.url.reveal())
@@ -134,6 +134,7 @@ class TestLogin:
         await connection.close()
 
         assert (await log_in(client, auth))["identity"] == f"countess_{ADA_UID}"
+        assert chat.merges == [{"into": f"countess_{ADA_UID}", "from": f"adalovelace_{ADA_UID}"}]
         assert await count_users(settings) == 2
 
     @pytest.mark.parametrize(
