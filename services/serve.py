@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 
 import uvloop
 from aiohttp import web
+from prometheus_client import disable_created_metrics
 
 from services.connections import Door, GuardedRunner, Watch
 from services.errors import StartError
@@ -184,6 +185,8 @@ def _run_server(service: Service[S], source: Source, environ: Mapping[str, str])
     if unread := source.unread():
         logger.warning("unknown settings", extra={"fields": {"names": unread}})
     raise_file_limit(settings.server.connections.most)
+    # A second series for each counter, which says when it was made.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     with tracing(service.name, environ), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(service.open_apps(settings), settings.server))
 

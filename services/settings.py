@@ -189,6 +189,8 @@ class ConnectionSettings:
 class RateSettings:
     """Say how often REST may be called; sockets have limits of their own.
 
+    A mobile carrier puts thousands of phones behind one address, so an address may do much, and a user less.
+
     Attributes:
         address_per_second: requests from one client address, before anybody is authenticated.
         address_burst: at once.
@@ -201,14 +203,14 @@ class RateSettings:
         most_keys: addresses, and users, remembered at once.
     """
 
-    address_per_second: int = 100
-    address_burst: int = 400
+    address_per_second: int = 500
+    address_burst: int = 5000
     user_per_second: int = 20
     user_burst: int = 100
     writes_per_second: int = 5
     writes_burst: int = 50
-    logins_per_minute: int = 60
-    logins_burst: int = 60
+    logins_per_minute: int = 300
+    logins_burst: int = 300
     most_keys: int = 100_000
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,8 @@ def fuzz(document: dict[str, Any], base: str, token: str, known: dict[str, int])
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=base)
     # Whoever leaves or deletes something ends what the other calls need.
-    operations = sorted((found.ok() for found in schema.get_all_operations()), key=ends_something)
+    found: Iterable[Any] = schema.get_all_operations()
+    operations = sorted((operation.ok() for operation in found), key=ends_something)
     wrong = []
     for operation in operations:
         secured = bool(operation.definition.raw.get("security"))
@@ -150,7 +151,7 @@ def fuzz(document: dict[str, Any], base: str, token: str, known: dict[str, int])
 
 def ends_something(operation: Any) -> bool:
     """Say whether a call should come after the others."""
-    return operation.method == "delete" or operation.path == "/channels/leave"
+    return bool(operation.method == "delete" or operation.path == "/channels/leave")
 
 
 def attack(operation: Any, mode: GenerationMode, headers: dict[str, str], known: dict[str, int]) -> None:
