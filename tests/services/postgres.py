@@ -105,6 +105,10 @@ class PostgresServer:
         self._process.wait(STOP_SECONDS)
         self._process = None
 
+    def is_running(self) -> bool:
+        """Say whether it has not ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """Let no process of the server run meanwhile: connections stay open, and nothing answers."""

@@ -151,6 +151,12 @@ def _mount(folder: Path, private_key: str) -> dict[str, str]:
         "INTERNAL_PORT": "0",
         "GRACE_SECONDS": "2",
         "DB_POOL_SIZE": "5",
+        # One test calls as many do.
+        **{f"RATE_{name}": "1000" for name in ("USER_PER_SECOND", "USER_BURST", "WRITES_PER_SECOND", "WRITES_BURST")},
+        **{f"RATE_LOGINS_{name}": "1000" for name in ("PER_MINUTE", "BURST")},
+        **{f"RATE_ADDRESS_{name}": "1000" for name in ("PER_SECOND", "BURST")},
+        **{f"{name}_PER_SECOND": "10000" for name in ("EVENTS", "USER_EVENTS", "HANDSHAKES")},
+        **{f"{name}_BURST": "10000" for name in ("EVENTS", "USER_EVENTS", "HANDSHAKES")},
         "LOGIN": "dev",
         "PUSH": "off",
     }
