@@ -42,6 +42,11 @@ def adopt_request_id(offered: str | None) -> str:
     return request_id
 
 
+def resume_request(request_id: str) -> None:
+    """Log from now on, in this task, under a request's id that was adopted elsewhere."""
+    _current.set(request_id)
+
+
 def request_id() -> str:
     """Return the id of the request that this task serves, or nothing."""
     return _current.get()

@@ -21,6 +21,7 @@ from services.chat.rates import Pace
 from services.chat.shared import Shared
 from services.chat.subscription import Subscription
 from services.errors import RequestError
+from services.logs import request_id, resume_request
 from services.tokens import Claims
 from services.tracing import span
 
@@ -48,6 +49,7 @@ class Session:
         "_is_closed",
         "_outlet",
         "_pace",
+        "_request_id",
         "_shared",
         "_subscriptions",
         "_tasks",
@@ -60,6 +62,8 @@ class Session:
         self.identity = claims.identity
         self.auth_time = claims.auth_time
         self.version = version
+        # Of the handshake: what is said over the socket is logged under it.
+        self._request_id = request_id()
         self._shared = shared
         self._outlet = outlet
         self._connection = Connection(max_channels=shared.limits.channels)
@@ -137,6 +141,7 @@ class Session:
 
     async def _work(self, subscription: Subscription) -> None:
         """Empty an inbox."""
+        resume_request(self._request_id)
         inbox = subscription.inbox
         while inbox:
             message = inbox[0]

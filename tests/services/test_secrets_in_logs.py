@@ -197,11 +197,20 @@ async def test_a_whole_run_writes_no_secret(story: Story, server: PostgresServer
     for name in SERVICES:
         assert "Traceback" not in logs[f"{name}.log"]
         assert '"exception":' in logs[f"{name}.log"], f"{name} was not made to crash"
+    assert_sockets_have_ids(story.fleet.started["chat"].lines())
     for what, secret in story.secrets.items():
         found = [name for name, text in logs.items() if secret in text or quote(secret) in text]
         assert not found, f"{what} is in {found}"
         # Whoever sent a value may get it back in a good answer, and not in an error.
         assert not [answer for answer in story.answers if secret in answer], f"{what} is in an error answer"
+
+
+def assert_sockets_have_ids(lines: list[dict[str, Any]]) -> None:
+    """Fail when a channel that crashed cannot be traced to the handshake of its socket."""
+    handshakes = {line["request_id"] for line in lines if line.get("path") == "/socket/websocket"}
+    crashed = [line["request_id"] for line in lines if line["message"] == "a channel failed"]
+    assert crashed
+    assert handshakes.issuperset(crashed)
 
 
 async def live(story: Story, fcm: Fcm, ada: str, bob: str) -> str:
