@@ -43,7 +43,7 @@ class Metrics:
             "stampchat_rate_limited_total", "Requests refused by a rate limit.", ("limit",), registry=registry
         )
         self._connections = Gauge(
-            "stampchat_connections", "Open connections of the public port, sockets among them.", registry=registry
+            "stampchat_connections", "Open HTTP connections of the public port.", registry=registry
         )
         self._cut = Counter(
             "stampchat_connections_cut_total", "Connections cut before a request.", ("reason",), registry=registry
