@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ import msgspec
 from services.chat.extensions import Extension, Joined
 from services.chat.features.gathering import SECONDS, Gathering
 from services.chat.models import Seat
+
+# A crowd is shown again when it is clearly none, and not at every coming and going around the limit.
+THINNED_OUT = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Arrived:
 
     topic: str
     member_id: int
-    ref: str
+    ref: int
     since: int
 
 
@@ -43,7 +47,7 @@ class Gone:
     """Note that a socket is in a room no more."""
 
     topic: str
-    ref: str
+    ref: int
 
 
 PresenceNote: TypeAlias = Arrived | Gone
@@ -51,12 +55,18 @@ Push: TypeAlias = Callable[[str, Any], None]
 
 
 @dataclass(slots=True)
-class _Room:
-    metas: dict[str, Arrived] = field(default_factory=dict)
+class _Audience:
     watchers: dict[object, Push] = field(default_factory=dict)
     joins: list[Arrived] = field(default_factory=list)
     leaves: list[Arrived] = field(default_factory=list)
     is_crowded: bool = False
+
+
+@dataclass(slots=True)
+class _Room:
+    metas: dict[int, Arrived] = field(default_factory=dict)
+    # Most rooms have nobody in them who asks, and cost no more than that.
+    audience: _Audience | None = None
 
 
 class Presence(Extension):
@@ -78,88 +88,88 @@ class Presence(Extension):
         self._most = most
         self._publish = self.deliver if publish is None else publish
         self._rooms: dict[str, _Room] = {}
-        self._refs: dict[object, str] = {}
+        self._stays: dict[object, int] = {}
         # No two processes give the same ref.
-        self._prefix = secrets.token_urlsafe(6)
-        self._numbers = itertools.count(1)
+        self._refs = itertools.count(secrets.randbits(62))
         self._gathering = Gathering(self._tell, seconds=seconds)
 
     async def joined(self, joined: Joined) -> None:
         """Count the socket, and show it the room if it asks for that."""
-        self._refs[joined.session_key] = ref = f"{self._prefix}{next(self._numbers):x}"
-        if isinstance(joined.payload, dict) and joined.payload.get("presence") is True:
-            self._rooms.setdefault(joined.topic, _Room()).watchers[joined.session_key] = joined.push
-        now = int(datetime.now(UTC).timestamp())
-        self._publish(Arrived(joined.topic, joined.seat.member_id, ref, now))
-        room = self._rooms.get(joined.topic)
-        if room is not None and joined.session_key in room.watchers:
-            joined.push("presence_state", {} if self._is_crowded(room) else _format(room.metas.values()))
+        self._stays[joined.session_key] = ref = next(self._refs)
+        asks = isinstance(joined.payload, dict) and joined.payload.get("presence") is True
+        if asks:
+            room = self._rooms.setdefault(joined.topic, _Room())
+            room.audience = room.audience or _Audience(is_crowded=len(room.metas) > self._most)
+            room.audience.watchers[joined.session_key] = joined.push
+        self._publish(Arrived(joined.topic, joined.seat.member_id, ref, int(time.time())))
+        if asks and room.audience is not None:
+            joined.push("presence_state", {} if room.audience.is_crowded else _format(room.metas.values()))
 
     def left(self, topic: str, identity: str, seat: Seat, session_key: object) -> None:
         """Count the socket no more."""
         del identity, seat
-        ref = self._refs.pop(session_key, None)
+        ref = self._stays.pop(session_key, None)
         if ref is None:
             return
         room = self._rooms.get(topic)
-        if room is not None:
-            room.watchers.pop(session_key, None)
+        if room is not None and room.audience is not None:
+            room.audience.watchers.pop(session_key, None)
+            if not room.audience.watchers:
+                room.audience = None
         self._publish(Gone(topic, ref))
 
     def deliver(self, note: PresenceNote) -> None:
         """Take a note, of this process or of another."""
+        room = self._rooms.get(note.topic)
+        if room is None:
+            room = self._rooms[note.topic] = _Room()
         match note:
             case Arrived():
-                room = self._rooms.setdefault(note.topic, _Room())
                 room.metas[note.ref] = note
-                self._change(note.topic, room, room.joins, note)
+                if room.audience is not None:
+                    room.audience.joins.append(note)
+                    self._hide_crowd(room, room.audience)
             case Gone():
-                left = self._rooms.get(note.topic)
-                meta = left.metas.pop(note.ref, None) if left is not None else None
-                if left is not None and meta is not None:
-                    self._change(note.topic, left, left.leaves, meta)
+                gone = room.metas.pop(note.ref, None)
+                if room.audience is not None and gone is not None:
+                    room.audience.leaves.append(gone)
+        if room.audience is not None:
+            self._gathering.touch(note.topic)
+        elif not room.metas:
+            del self._rooms[note.topic]
 
     def close(self) -> None:
         """Tell nothing more."""
         self._gathering.close()
 
-    def _change(self, topic: str, room: _Room, changes: list[Arrived], meta: Arrived) -> None:
-        if room.watchers:
-            changes.append(meta)
-            self._gathering.touch(topic)
-        else:
-            room.joins.clear()
-            room.leaves.clear()
-            if not room.metas:
-                del self._rooms[topic]
-
     def _tell(self, topic: str) -> bool:
         room = self._rooms.get(topic)
-        if room is None:
+        if room is None or room.audience is None:
             return False
-        joins, leaves = room.joins, room.leaves
-        room.joins, room.leaves = [], []
-        was_crowded, room.is_crowded = room.is_crowded, self._is_crowded(room)
-        if room.is_crowded:
-            if not was_crowded:
-                _push(room, "presence_state", {})
-        elif was_crowded:
-            _push(room, "presence_state", _format(room.metas.values()))
-        else:
-            _push(room, "presence_diff", {"joins": _format(joins), "leaves": _format(leaves)})
+        audience = room.audience
+        joins, leaves = audience.joins, audience.leaves
+        audience.joins, audience.leaves = [], []
+        if not audience.is_crowded:
+            _push(audience, "presence_diff", {"joins": _format(joins), "leaves": _format(leaves)})
+        elif len(room.metas) <= self._most * THINNED_OUT:
+            audience.is_crowded = False
+            _push(audience, "presence_state", _format(room.metas.values()))
         return False
 
-    def _is_crowded(self, room: _Room) -> bool:
-        return len(room.metas) > self._most
+    def _hide_crowd(self, room: _Room, audience: _Audience) -> None:
+        # At once, so that nobody is sent a list that the others do not have.
+        if not audience.is_crowded and len(room.metas) > self._most:
+            audience.is_crowded = True
+            _push(audience, "presence_state", {})
 
     def __len__(self) -> int:
         return len(self._rooms)
 
 
-def _push(room: _Room, event: str, payload: Any) -> None:
+def _push(audience: _Audience, event: str, payload: Any) -> None:
     # Encoded once for all of them.
     encoded = msgspec.Raw(msgspec.json.encode(payload))
-    for push in tuple(room.watchers.values()):
+    for push in tuple(audience.watchers.values()):
         push(event, encoded)
 
 
@@ -168,5 +178,5 @@ def _format(metas: Iterable[Arrived]) -> dict[str, Any]:
     for meta in metas:
         moment = datetime.fromtimestamp(meta.since, UTC).replace(tzinfo=None)
         entry = present.setdefault(str(meta.member_id), {"metas": []})
-        entry["metas"].append({"phx_ref": meta.ref, "online_at": moment})
+        entry["metas"].append({"phx_ref": f"{meta.ref:x}", "online_at": moment})
     return present

@@ -153,7 +153,22 @@ async def test_a_crowd_is_not_shown_and_is_shown_again_when_it_thins_out() -> No
     await one_more.join()
     await settled(presence, lambda: all(watcher.state == {} for watcher in [*watchers, one_more]))
     one_more.leave()
+    await settled(presence, lambda: True)
+    assert all(watcher.state == {} for watcher in watchers)
+    watchers.pop().leave()
     await settled(presence, lambda: all(seen(watcher) == there(watchers) for watcher in watchers))
+    presence.close()
+
+
+async def test_a_moments_crowd_leaves_everybody_with_the_same_list() -> None:
+    """Show whoever came into it what the others see, though it was over before it was told."""
+    presence = Presence(10, seconds=0.005)
+    watchers = [Watcher(presence, number, number) for number in range(11)]
+    for watcher in watchers:
+        await watcher.join()
+    for watcher in watchers[:4]:
+        watcher.leave()
+    await settled(presence, lambda: all(seen(watcher) == there(watchers[4:]) for watcher in watchers[4:]))
     presence.close()
 
 
