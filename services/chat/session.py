@@ -80,9 +80,11 @@ class Session:
         """
         if reason := self._pace.flooded() or self._pace.hurried(message.event):
             self._shared.metrics.refused.inc()
-            reply = Reply(message.topic, "error", {"reason": reason}, ref=message.ref, join_ref=message.join_ref)
-            self._send([Send(reply)])
+            self._turn_away(message, reason)
             return False
+        if self._shared.is_stopping and message.topic != "phoenix":
+            self._turn_away(message, "this process is restarting; connect again")
+            return True
         for effect in self._connection.handle(message):
             match effect:
                 case Send():
@@ -282,6 +284,10 @@ class Session:
             self._send([Send(Reply(channel.topic, "ok", response, ref=ref, join_ref=channel.join_ref))])
         except ProtocolError as error:
             raise Refusal("the payload holds a number that is too large") from error
+
+    def _turn_away(self, message: Message, reason: str) -> None:
+        reply = Reply(message.topic, "error", {"reason": reason}, ref=message.ref, join_ref=message.join_ref)
+        self._send([Send(reply)])
 
     def _reply(self, channel: Channel, ref: Ref, reason: str) -> None:
         reply = Reply(channel.topic, "error", {"reason": reason}, ref=ref, join_ref=channel.join_ref)

@@ -15,7 +15,7 @@ from services.chat.room import Rooms
 from services.tokens import Verifier
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shared:
     """Be the surroundings of every session.
 
@@ -27,6 +27,7 @@ class Shared:
         rates: what people have left of it.
         metrics: what is counted.
         extensions: the features beyond the core.
+        is_stopping: whether nothing new is taken, so that what is under way can end.
     """
 
     verifier: Verifier
@@ -36,6 +37,7 @@ class Shared:
     rates: Rates
     metrics: ChatMetrics
     extensions: Extensions
+    is_stopping: bool = False
 
     def renew(self, identity: str, payload: Any) -> int:
         """Take a newer token, as Supabase's clients hand it over on a live socket.

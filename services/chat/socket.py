@@ -166,6 +166,7 @@ class Sockets:
 
         First is finished what they have asked for, so that who said something hears it before the close.
         """
+        self._shared.is_stopping = True
         sockets = list(self._open)
         if sockets:
             settling = [asyncio.create_task(opened.session.settle()) for opened in sockets]
