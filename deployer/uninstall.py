@@ -72,6 +72,7 @@ def uninstall(workspace: Workspace, display: Display, *, keep_cache: bool) -> li
             size = folder_size(path)
             shutil.rmtree(path)
             removed.append(Removal(path, size))
+        local.forget_system_folder()
         return ", ".join(str(removal.path) for removal in removed) or "nothing to remove"
 
     run_steps([Step("cluster", "stop the cluster", stop), Step("files", "remove what was made", remove)], display)

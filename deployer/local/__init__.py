@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from deployer.local.claim import Running, find_running, local_url
-from deployer.local.layout import leftovers
+from deployer.local.layout import forget_system_folder, leftovers
 from deployer.local.options import LocalOptions
 from deployer.local.run import run
 
-__all__ = ["LocalOptions", "Running", "find_running", "leftovers", "local_url", "run"]
+__all__ = ["LocalOptions", "Running", "find_running", "forget_system_folder", "leftovers", "local_url", "run"]

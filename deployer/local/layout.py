@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,6 +110,12 @@ def leftovers(workspace: Workspace) -> list[Path]:
     """List what a checkout's `local` keeps outside the checkout's home: root's database, where it had to."""
     database = load_layout(workspace).database
     return [database] if workspace.home not in database.parents and database.exists() else []
+
+
+def forget_system_folder() -> None:
+    """Remove the folder of root's databases once no checkout has one there."""
+    with suppress(OSError):
+        _SYSTEM_FOLDER.rmdir()
 
 
 def is_passable(folder: Path) -> bool:

@@ -19,6 +19,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy2(ROOT / "stampchat", tmp_path / "stampchat")
     (tmp_path / "requirements.lock").write_text("# nothing\n")
     (tmp_path / "requirements-dev.lock").write_text("# nothing, but for developers\n")
+    (tmp_path / "requirements-local.lock").write_text("# nothing, but for local\n")
     (tmp_path / "cli").mkdir()
     (tmp_path / "cli" / "__init__.py").touch()
     (tmp_path / "cli" / "__main__.py").write_text(SAYS)
@@ -67,6 +68,41 @@ def test_an_environment_for_tests_serves_every_verb(checkout: Path) -> None:
     assert "preparing" in start(checkout, "-q", "test").stderr
     assert start(checkout, "up").stderr == ""
     assert start(checkout, "test").stderr == ""
+
+
+def test_local_has_an_environment_in_the_cache_for_each_content_of_its_lock(checkout: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "a cache"
+
+    first, second = (start(checkout, "-q", "local", "--lan", STAMPCHAT_CACHE=str(cache)) for _ in range(2))
+    (checkout / "requirements-local.lock").write_text("# something else\n")
+    third = start(checkout, "local", STAMPCHAT_CACHE=str(cache))
+
+    assert first.stdout == second.stdout
+    assert first.stdout.startswith(f"{cache}/local/")
+    assert first.stdout.endswith(" -q local --lan\n")
+    assert third.stdout.split(" local")[0] != first.stdout.split(" -q")[0]
+    assert "preparing Python packages" in first.stderr
+    assert second.stderr == ""
+    assert not (checkout / ".venv").exists()
+
+
+def test_local_uses_the_environment_of_the_tests_where_there_is_one(checkout: Path) -> None:
+    start(checkout, "test")
+
+    done = start(checkout, "local", STAMPCHAT_CACHE="/nonexistent")
+
+    assert done.stdout == f"{checkout}/.venv local\n"
+
+
+def test_local_without_a_place_for_its_environment_says_so(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    nowhere = start(checkout, "local", HOME="")
+    taken = start(checkout, "local", STAMPCHAT_CACHE=str(tmp_path / "file"))
+
+    assert (nowhere.returncode, taken.returncode) == (2, 1)
+    assert nowhere.stderr == "stampchat: HOME is not set; name a folder: STAMPCHAT_CACHE=/path ./stampchat local\n"
+    assert "file/local cannot be written to" in taken.stderr
 
 
 def test_two_first_starts_do_not_meet(checkout: Path) -> None:

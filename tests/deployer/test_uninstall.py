@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from deployer import cluster, uninstall
+from deployer import cluster, local, uninstall
 from deployer.cluster.instance import claim_number
 from deployer.errors import UsageError
 from deployer.uninstall import folder_size, other_clusters, plan_removal
@@ -47,3 +49,35 @@ def test_a_cache_that_another_cluster_runs_from_stays(workspace: Workspace) -> N
 
     assert f"10.231.{number}.2" in caught.value.said
     assert workspace.cache.exists()
+
+
+def test_a_cache_that_another_local_runs_from_stays(workspace: Workspace) -> None:
+    program = workspace.cache / "local" / "1" / "sleep"
+    program.parent.mkdir(parents=True)
+    shutil.copy2("/bin/sleep", program)
+    with subprocess.Popen([program, "60"]) as running:
+        try:
+            with pytest.raises(UsageError, match="Another checkout's `local` runs from") as caught:
+                uninstall.uninstall(workspace, Recorder(), keep_cache=False)
+        finally:
+            running.kill()
+
+    assert f"process {running.pid}" in caught.value.said
+    assert workspace.cache.exists()
+
+
+def test_a_local_that_runs_here_stays(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "find_running", lambda _: local.Running(7, "http://127.0.0.1:8080"))
+
+    with pytest.raises(UsageError, match=r"runs in this checkout \(process 7\)"):
+        uninstall.uninstall(workspace, Recorder(), keep_cache=True)
+
+    assert workspace.home.exists()
+
+
+def test_roots_database_goes_too(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = tmp_path / "system" / "local-123"
+    database.mkdir(parents=True)
+    monkeypatch.setattr(local, "leftovers", lambda _: [database])
+
+    assert plan_removal(workspace, keep_cache=True) == [workspace.home, database]
