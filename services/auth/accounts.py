@@ -12,12 +12,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.auth.deletions import Deletion, Deletions
 from services.auth.errors import SessionOver
-from services.errors import PeerUnavailable, RequestError
+from services.errors import DatabaseUnavailable, PeerUnavailable, RequestError
 from services.peers import Peer
 from services.tokens import Claims
 
 # How long the request waits for the deletion that it began; the background goes on with what is not done by then.
 ANSWER_SECONDS = 5.0
+# More requests at once leave it to the background altogether.
+MOST_AT_ONCE = 3
 # How long one attempt may take: a person with very many messages needs several, each of which gets further.
 ATTEMPT_SECONDS = 30.0
 # How often the background looks for what is due.
@@ -41,6 +43,7 @@ class Accounts:
         # In this order: when the chat has forgotten somebody, nobody pushes to them any more.
         self._peers = (chat, notifications)
         self._wake = asyncio.Event()
+        self._slots = asyncio.Semaphore(MOST_AT_ONCE)
         self._is_closing = False
         # Of the attempts under way; closing ends them early.
         self._timeouts: set[asyncio.Timeout] = set()
@@ -63,7 +66,12 @@ class Accounts:
         uid = await self._deletions.request(claims.id, claims.identity)
         if uid is None:
             raise SessionOver("The user of this session is gone.", code="user_gone")
-        await self.attempt(uid, seconds=ANSWER_SECONDS)
+        # Each holds a connection of the pool while it waits for the others; logins need some, too.
+        if not self._slots.locked():
+            # A connection that is cut meanwhile takes nothing back of what is stored already.
+            async with self._slots:
+                with suppress(DatabaseUnavailable):
+                    await self.attempt(uid, seconds=ANSWER_SECONDS)
         is_done = not await self._deletions.is_pending(uid)
         if not is_done:
             self._wake.set()

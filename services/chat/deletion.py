@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -14,6 +15,7 @@ from services.chat.chat import Chat
 from services.chat.sql import NOW, PERSON
 from services.chat.store import NAMELESS
 from services.database import Connection, Database
+from services.errors import NotAuthenticated, NotFound
 from services.web import json_response
 
 # How much is done between two commits, and before the caller is asked to call again.
@@ -123,7 +125,9 @@ class Deleter:
         async with self._database.connection() as connection:
             rooms = [row["channel_id"] for row in await connection.fetch(_ROOMS, person.id)]
         for channel_id in rooms:
-            await self._chat.leave_room(person.identity, channel_id)
+            # Another call, which deletes the same person, may have been faster.
+            with suppress(NotFound, NotAuthenticated):
+                await self._chat.leave_room(person.identity, channel_id)
             _check(deadline)
 
     async def _erase_words(self, person: _Person, deadline: float) -> None:

@@ -12,6 +12,7 @@ import aiohttp
 import asyncpg
 import pytest
 
+from services.auth.accounts import MOST_AT_ONCE
 from services.auth.app import open_apps
 from services.auth.deletions import Deletions
 from services.auth.providers import Profile
@@ -205,6 +206,20 @@ class TestFailing:
 
         assert await delete(client, auth.public, user["token"]) == (200, {"deleted": True, "pending": False})
         assert [call[0] for call in deletion.calls] == ["chat"] * 4 + ["notifications"]
+
+    async def test_many_at_once_leave_logins_their_connections(
+        self, auth: Running, deletion: DeletionDouble, client: aiohttp.ClientSession
+    ) -> None:
+        """A chat that hangs would else take the whole pool; whoever comes later is told that it is pending."""
+        users = [(await log_in(client, auth.public, f"Ada {n}"))[1] for n in range(MOST_AT_ONCE + 2)]
+        deletion.hang_at = "chat"
+        asked = [asyncio.create_task(delete(client, auth.public, user["token"])) for user in users]
+
+        done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        assert next(task.result() for task in done) == (200, {"deleted": True, "pending": True})
+        assert (await log_in(client, auth.public, "Bob"))[0] == 200
+        deletion.gate.set()
+        await asyncio.gather(*waiting)
 
     async def test_without_a_bearer_nobody_is_deleted(
         self, auth: Running, deletion: DeletionDouble, client: aiohttp.ClientSession
