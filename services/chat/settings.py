@@ -36,6 +36,7 @@ class ChatSettings:
         allowed_origins: the web pages whose sockets are welcome; an app sends no Origin and always is.
         limits: what users may do at most.
         feature_limits: what they may do at most beyond the original.
+        owns_sockets: whether a socket is ours after its upgrade (services.chat.line), or aiohttp's.
     """
 
     server: ServerSettings
@@ -47,6 +48,7 @@ class ChatSettings:
     allowed_origins: frozenset[str]
     limits: Limits
     feature_limits: FeatureLimits = field(default_factory=FeatureLimits)
+    owns_sockets: bool = True
 
 
 def load_settings(source: Source) -> ChatSettings:
@@ -62,4 +64,5 @@ def load_settings(source: Source) -> ChatSettings:
         allowed_origins=server.allowed_origins,
         limits=load_limits(source),
         feature_limits=load_feature_limits(source),
+        owns_sockets=source.choice("SOCKET_HANDLER", ("own", "aiohttp"), "own") == "own",
     )

@@ -9,10 +9,9 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
+from aiohttp import WSCloseCode, hdrs, web
 
 from services.chat.census import Census
 from services.chat.chat import Chat
@@ -20,7 +19,9 @@ from services.chat.errors import ProtocolError
 from services.chat.extensions import Extension, Extensions
 from services.chat.frames import Outlet
 from services.chat.limits import Limits
+from services.chat.line import CLOSE_SECONDS, Line, take_over
 from services.chat.metrics import ChatMetrics
+from services.chat.plain import PlainLine
 from services.chat.protocol import Version, decode, parse_version
 from services.chat.rates import Rates
 from services.chat.room import Rooms
@@ -34,34 +35,32 @@ from services.web import HEALTH, client_address, json_response
 SUBPROTOCOL = "phoenix"
 # phoenix.js hands its authToken over as a second subprotocol of this form.
 TOKEN_PREFIX = "base64url.bearer.phx."  # noqa: S105  # where a token follows, and none itself
-# A peer that does not answer our close frame by then is not waited for.
-CLOSE_SECONDS = 2.0
-# While a flooding client is told so, the others have their turn.
-PAUSE_SECONDS = 0.05
 # So many are told to reconnect at once; between two batches those who did get their turn.
 DRAIN_BATCH = 500
 DRAIN_PAUSE_SECONDS = 0.1
+# A silent socket is closed at most this share of the idle time too late.
+SWEEPS = 10
 DAY = 24 * 3600
 CLOSE_REASONS = frozenset({"idle", "session over", "account deleted", "restarting"})
 # What a client has asked for is finished before it is told; longer than this is a database that is away.
 SETTLE_SECONDS = 5.0
 
 
-@dataclass(eq=False, slots=True)
-class _Open:
-    socket: web.WebSocketResponse
-    transport: asyncio.Transport
-    outlet: Outlet
-    session: Session
-    # What reads the client's frames, while it does.
-    pump: asyncio.Task[Any] | None
-    ending: tuple[WSCloseCode, str] | None = None
+class Opened(Protocol):
+    """Be an open socket, whoever reads it."""
+
+    @property
+    def session(self) -> Session:
+        """The client's."""
 
     def end(self, code: WSCloseCode, reason: str) -> None:
-        """Let the pump stop reading and close; only it may wait for the client's own close frame."""
-        if self.pump is not None and self.ending is None:
-            self.ending = code, reason
-            self.pump.cancel()
+        """Close it from our side."""
+
+    def cut(self) -> None:
+        """End it without a word."""
+
+    async def ended(self) -> None:
+        """Wait until it is gone."""
 
 
 class Sockets:
@@ -75,6 +74,7 @@ class Sockets:
         limits: what they may do at most.
         metrics: what is counted.
         extensions: the features beyond the core.
+        owned: whether sockets are ours after the upgrade, or aiohttp's.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Sockets:
         limits: Limits,
         metrics: ChatMetrics,
         extensions: Sequence[Extension] = (),
+        owned: bool = True,
     ) -> None:
         self._verifier = verifier
         self._origins = origins
@@ -101,7 +102,11 @@ class Sockets:
             metrics=metrics,
             extensions=Extensions(extensions),
         )
-        self._open: set[_Open] = set()
+        self._is_owner = owned
+        self._open: set[Opened] = set()
+        self._lines: set[Line] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._sweep: asyncio.TimerHandle | None = None
         self._census = Census(limits)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -133,8 +138,11 @@ class Sockets:
         except (TooManyRequests, Unavailable) as error:
             self._metrics.turned_away.labels(error.code).inc()
             raise
+        subprotocols = (SUBPROTOCOL,) if offered else ()
+        if self._is_owner:
+            return self._take_over(request, claims, version, subprotocols, address)
         try:
-            return await self._serve(request, claims, version, offered)
+            return await self._serve(request, claims, version, subprotocols)
         finally:
             self._census.leave(claims.identity, address)
 
@@ -176,8 +184,73 @@ class Sockets:
                 await asyncio.sleep(DRAIN_PAUSE_SECONDS)
             for opened in sockets[start : start + DRAIN_BATCH]:
                 opened.end(WSCloseCode.SERVICE_RESTART, "restarting")
-        if closing := [opened.pump for opened in sockets if opened.pump is not None]:
-            await asyncio.wait(closing, timeout=SETTLE_SECONDS)
+        if sockets:
+            await asyncio.wait([asyncio.create_task(opened.ended()) for opened in sockets], timeout=SETTLE_SECONDS)
+        for opened in tuple(self._open):
+            opened.cut()
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=SETTLE_SECONDS)
+
+    def receive(self, line: Opened, data: str | bytes) -> bool:
+        """Take a client's message; say whether it keeps to its rate.
+
+        Raises:
+            ProtocolError: it is none.
+        """
+        return self._receive(line.session, data)
+
+    def closing(self, reason: str) -> None:
+        """Count a close of ours."""
+        self._metrics.closed.labels(reason if reason in CLOSE_REASONS else "no frame").inc()
+
+    def ended(self, line: Line) -> None:
+        """Forget a socket whose connection is gone, and finish what its client asked for."""
+        self._lines.discard(line)
+        self._open.discard(line)
+        self._metrics.sockets.dec()
+        self._census.leave(line.session.identity, line.address)
+        leaving = asyncio.get_running_loop().create_task(line.session.close())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    def _receive(self, session: Session, data: str | bytes) -> bool:
+        return session.receive(decode(data, session.version, self._limits.payload_depth))
+
+    def _take_over(
+        self, request: web.Request, claims: Claims, version: Version, subprotocols: tuple[str, ...], address: str
+    ) -> web.StreamResponse:
+        """Let the socket be ours from now on."""
+        made: list[Line] = []
+
+        def make_line(transport: asyncio.Transport) -> Line:
+            outlet = self._make_outlet(transport)
+            session = Session(shared=self._shared, claims=claims, version=version, outlet=outlet)
+            made.append(Line(self, session, outlet, address, self._limits.frame_bytes))
+            self._lines.add(made[0])
+            self._open.add(made[0])
+            self._metrics.sockets.inc()
+            return made[0]
+
+        try:
+            return take_over(request, subprotocols, make_line)
+        finally:
+            if not made:
+                self._census.leave(claims.identity, address)
+            elif self._sweep is None:
+                self._sweep_idle()
+
+    def _sweep_idle(self) -> None:
+        """Close who has been silent for too long, and look again soon: one timer for all sockets."""
+        self._sweep = None
+        if self._lines:
+            idle = self._limits.idle_seconds
+            oldest = time.monotonic() - idle
+            for line in [line for line in self._lines if line.heard < oldest]:
+                line.end(WSCloseCode.GOING_AWAY, "idle")
+            self._sweep = asyncio.get_running_loop().call_later(idle / SWEEPS, self._sweep_idle)
+
+    def _make_outlet(self, transport: asyncio.Transport) -> Outlet:
+        return Outlet(transport, most=self._limits.buffer_bytes, on_drop=self._metrics.dropped.inc)
 
     def _authenticate(self, request: web.Request, offered: list[str]) -> Claims:
         token = request.query.get("token") or _offered_token(offered)
@@ -186,10 +259,11 @@ class Sockets:
         return self._verifier.verify(token)
 
     async def _serve(
-        self, request: web.Request, claims: Claims, version: Version, offered: list[str]
+        self, request: web.Request, claims: Claims, version: Version, subprotocols: tuple[str, ...]
     ) -> web.WebSocketResponse:
+        """Let the socket be aiohttp's."""
         socket = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,) if offered else (),
+            protocols=subprotocols,
             max_msg_size=self._limits.frame_bytes,
             timeout=CLOSE_SECONDS,
             # One encoding serves a whole room, which a compressor with a memory of its own per socket rules out.
@@ -199,55 +273,29 @@ class Sockets:
         transport = request.transport
         if transport is None:
             return socket
-        outlet = Outlet(transport, most=self._limits.buffer_bytes, on_drop=self._metrics.dropped.inc)
+        outlet = self._make_outlet(transport)
         session = Session(shared=self._shared, claims=claims, version=version, outlet=outlet)
-        opened = _Open(socket, transport, outlet, session, asyncio.current_task())
-        self._open.add(opened)
+        line = PlainLine(
+            socket=socket,
+            transport=transport,
+            session=session,
+            outlet=outlet,
+            receive=self._receive,
+            idle=self._limits.idle_seconds,
+        )
+        self._open.add(line)
         self._metrics.sockets.inc()
         try:
-            code, reason = await self._pump(opened, version)
-            # From here on nobody may cancel what is being finished.
-            opened.pump = None
-            if reason:
-                self._metrics.closed.labels(reason if reason in CLOSE_REASONS else "no frame").inc()
-                await _close(opened, code, reason)
+            await line.pump(self.closing)
         finally:
-            opened.pump = None
             self._metrics.sockets.dec()
-            self._open.discard(opened)
+            self._open.discard(line)
             await session.close()
         return socket
 
     def _forbid(self, code: str, message: str) -> web.Response:
         self._metrics.turned_away.labels(code).inc()
         return json_response({"error": {"code": code, "message": message}}, status=403)
-
-    async def _pump(self, opened: _Open, version: Version) -> tuple[WSCloseCode, str]:
-        """Hand every frame to the session until either side ends; return why it is ours to close, if it is."""
-        try:
-            return await self._read(opened, version)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if opened.ending is None or task is None:
-                raise
-            task.uncancel()
-            return opened.ending
-
-    async def _read(self, opened: _Open, version: Version) -> tuple[WSCloseCode, str]:
-        socket, session, depth = opened.socket, opened.session, self._limits.payload_depth
-        while True:
-            try:
-                frame: WSMessage = await socket.receive(timeout=self._limits.idle_seconds)
-            except TimeoutError:
-                return WSCloseCode.GOING_AWAY, "idle"
-            if frame.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                return WSCloseCode.OK, ""
-            try:
-                keeps_rate = session.receive(decode(frame.data, version, depth))
-            except ProtocolError as error:
-                return WSCloseCode.INVALID_TEXT, str(error)
-            if not keeps_rate:
-                await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _read_handshake(request: web.Request) -> tuple[Version, list[str]]:
@@ -274,15 +322,3 @@ def _offered_token(offered: list[str]) -> str:
             with suppress(binascii.Error, ValueError):
                 return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
     return ""
-
-
-async def _close(opened: _Open, code: WSCloseCode, reason: str) -> None:
-    """Send a close frame as the last one, and wait a moment for the client's own."""
-    opened.outlet.shut()
-    with suppress(TimeoutError, ConnectionError):
-        async with asyncio.timeout(2 * CLOSE_SECONDS):
-            # RFC 6455, section 5.5: a control frame holds 125 bytes, two of them the code.
-            await opened.socket.close(code=code, message=reason.encode()[:123])
-    if opened.transport.get_write_buffer_size():
-        # A peer that is gone without a word would keep what waits for it until TCP gives up.
-        opened.outlet.cut()

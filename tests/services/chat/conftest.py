@@ -143,9 +143,31 @@ def limits() -> Limits:
     return Limits()
 
 
+# What is tested with either owner of the sockets.
+EITHER = ("test_socket", "test_attack", "test_slow_reader", "test_clients")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of the wire twice: with sockets of our own, and with aiohttp's."""
+    if "chat" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in EITHER:
+        metafunc.parametrize("owns_sockets", [True, False], ids=["own", "aiohttp"], indirect=True)
+
+
+@pytest.fixture
+def owns_sockets(request: pytest.FixtureRequest) -> bool:
+    """Own the sockets, as is usual."""
+    return bool(getattr(request, "param", True))
+
+
 @pytest.fixture
 async def settings(
-    database: DatabaseSettings, credential: Secret, signer: Signer, notifications: Notifications, limits: Limits
+    *,
+    database: DatabaseSettings,
+    credential: Secret,
+    signer: Signer,
+    notifications: Notifications,
+    limits: Limits,
+    owns_sockets: bool,
 ) -> ChatSettings:
     """Make settings for a migrated database."""
     await migrate(database, SERVICE.migrations)
@@ -158,6 +180,7 @@ async def settings(
         notifications_url=notifications.url,
         allowed_origins=frozenset({"https://chat.example.org"}),
         limits=limits,
+        owns_sockets=owns_sockets,
     )
 
 

@@ -1,0 +1,304 @@
+"""Own a websocket after its upgrade: one small protocol in the place of aiohttp's handler, its tasks and its queues.
+
+aiohttp reads the request and knows nothing of what follows. A socket of ours costs no task, reads its frames with
+aiohttp's own parser, and answers pings and closes itself. What this leans on beyond aiohttp's documentation is in
+take_over(), and held by tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import struct
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
+from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import WS_KEY, WebSocketError
+
+from services.chat.errors import ProtocolError
+from services.chat.frames import Outlet
+from services.chat.session import Session
+from services.errors import Malformed
+
+# A peer that does not answer our close frame by then is not waited for.
+CLOSE_SECONDS = 2.0
+# While a flooding client is told so, the others have their turn.
+PAUSE_SECONDS = 0.05
+# RFC 6455, sections 5.2 and 5.5: control frames are whole, and hold 125 bytes; a close has its code in two of them.
+_FINAL = 0x80
+_MOST_CONTROL = 125
+
+
+class Keeper(Protocol):
+    """Be who takes what lines bring."""
+
+    def receive(self, line: Line, data: str | bytes) -> bool:
+        """Take one message; say whether the client keeps to its rate.
+
+        Raises:
+            ProtocolError: it is none.
+        """
+
+    def closing(self, reason: str) -> None:
+        """Count a close of ours."""
+
+    def ended(self, line: Line) -> None:
+        """Forget a line whose connection is gone."""
+
+
+class Line(asyncio.Protocol):
+    """Be the connection of one client.
+
+    Args:
+        keeper: who takes what comes.
+        session: of the client.
+        outlet: the way to the client.
+        address: where the client is counted.
+        most: bytes of one message.
+
+    Attributes:
+        heard: when something came in last, by time.monotonic().
+    """
+
+    __slots__ = (
+        "_gone",
+        "_is_ending",
+        "_is_held",
+        "_keeper",
+        "_outlet",
+        "_queue",
+        "_reader",
+        "_reading_paused",
+        "_transport",
+        "address",
+        "heard",
+        "session",
+    )
+
+    def __init__(self, keeper: Keeper, session: Session, outlet: Outlet, address: str, most: int) -> None:
+        self.session = session
+        self.address = address
+        self.heard = time.monotonic()
+        self._keeper = keeper
+        self._outlet = outlet
+        self._transport: asyncio.Transport | None = None
+        # The queue asks its protocol for pause_reading() and resume_reading() alone.
+        loop = asyncio.get_running_loop()
+        self._queue = WebSocketDataQueue(cast("BaseProtocol", self), most, loop=loop)
+        self._reader = WebSocketReader(self._queue, most, compress=False, decode_text=True)
+        self._reading_paused = False
+        self._is_held = False
+        self._is_ending = False
+        self._gone: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the bytes that came."""
+        self.heard = time.monotonic()
+        self._reader.feed_data(data)
+        self._drain()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        del exc
+        if self._transport is None:
+            return
+        self._transport = None
+        self._outlet.shut()
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+        self._keeper.ended(self)
+
+    def end(self, code: WSCloseCode, reason: str) -> None:
+        """Close from our side: the last frame says why, and the client has a moment to answer it."""
+        if self._is_ending or self._transport is None:
+            return
+        self._keeper.closing(reason)
+        self._say_close(code, reason)
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._give_up)
+
+    def cut(self) -> None:
+        """End without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def ended(self) -> None:
+        """Wait until the connection is gone."""
+        if self._transport is not None:
+            if self._gone is None:
+                self._gone = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._gone)
+
+    def pause_reading(self) -> None:
+        """Read no more: the queue is full."""
+        self._reading_paused = True
+        self._settle_reading()
+
+    def resume_reading(self) -> None:
+        """Read on: the queue is not full any more."""
+        self._reading_paused = False
+        self._settle_reading()
+
+    def _settle_reading(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        # Pausing twice and resuming twice are fine in both asyncio and uvloop.
+        if self._reading_paused or self._is_held:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _drain(self) -> None:
+        """Hand on what was read, until there is no more of it or its client has to wait."""
+        while not self._is_held and self._transport is not None:
+            if not self._queue._buffer:  # noqa: SLF001  # it is public in the compiled class
+                self._fail(self._queue.exception())
+                return
+            self._take(_pop(self._queue))
+
+    def _take(self, message: Any) -> None:
+        if message.type is WSMsgType.CLOSE:
+            self._answer_close(message.data)
+        elif self._is_ending:
+            return
+        elif message.type is WSMsgType.PING:
+            self._outlet.write(_control(WSMsgType.PONG, message.data))
+        elif message.type is not WSMsgType.PONG:
+            try:
+                keeps_rate = self._keeper.receive(self, message.data)
+            except ProtocolError as error:
+                self.end(WSCloseCode.INVALID_TEXT, str(error))
+                return
+            if not keeps_rate:
+                self._is_held = True
+                self._settle_reading()
+                asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._release)
+
+    def _release(self) -> None:
+        self._is_held = False
+        self._drain()
+        self._settle_reading()
+
+    def _fail(self, error: BaseException | None) -> None:
+        """End, where what came is no websocket frame."""
+        if error is not None and not self._is_ending:
+            code = error.code if isinstance(error, WebSocketError) else WSCloseCode.PROTOCOL_ERROR
+            self.end(WSCloseCode(code), "no frame")
+
+    def _answer_close(self, code: int) -> None:
+        if not self._is_ending:
+            self._say_close(code or WSCloseCode.OK, "")
+        if self._transport is not None:
+            self._transport.close()
+
+    def _say_close(self, code: int, reason: str) -> None:
+        self._is_ending = True
+        said = reason.encode()[: _MOST_CONTROL - 2].decode(errors="ignore").encode()
+        self._outlet.write(_control(WSMsgType.CLOSE, struct.pack("!H", code) + said))
+        self._outlet.shut()
+
+    def _give_up(self) -> None:
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():
+            # A peer that is gone without a word would keep what waits for it until TCP gives up.
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+
+class HandedOver(web.StreamResponse):
+    """Answer aiohttp, which has nothing more to do: the client has its 101 already."""
+
+    def __init__(self) -> None:
+        super().__init__(status=101)
+
+    @property
+    def prepared(self) -> bool:
+        """Say that the head was sent."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Send nothing."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Send nothing."""
+
+
+class _Tail:
+    """Be a parser to aiohttp, and keep the bytes that came behind the request's head."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.data += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        pass
+
+
+def take_over(
+    request: web.Request, subprotocols: tuple[str, ...], make_line: Callable[[asyncio.Transport], Line]
+) -> web.StreamResponse:
+    """Answer a handshake, and take the connection away from aiohttp.
+
+    Raises:
+        Malformed: it is no handshake of RFC 6455, section 4.2.1.
+    """
+    ready = web.WebSocketResponse(protocols=subprotocols, compress=False).can_prepare(request)
+    if not ready.ok:
+        raise Malformed("This is not a websocket handshake.", code="bad_handshake")
+    handler, transport = request.protocol, request.transport
+    if transport is None:
+        return HandedOver()
+    line, tail = make_line(transport), _Tail()
+    # Where a parser is set, the handler gives it what came in one segment with the head.
+    handler.set_parser(cast("WebSocketReader", tail))
+    transport.set_protocol(line)
+    # For aiohttp the connection ends here: it must neither close it, nor wait for it at a shutdown, nor keep its
+    # parser, its task and its time-outs. Without a transport its loop has nothing to close.
+    handler.keep_alive(False)
+    handler.transport = None
+    handler.connection_lost(None)
+    transport.write(_accept(request, ready.protocol))
+    line.connection_made(transport)
+    if tail.data:
+        line.data_received(tail.data)
+    return HandedOver()
+
+
+def _accept(request: web.Request, subprotocol: str | None) -> bytes:
+    key = request.headers[hdrs.SEC_WEBSOCKET_KEY].encode()
+    accepted = base64.b64encode(hashlib.sha1(key + WS_KEY, usedforsecurity=False).digest()).decode()
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accepted}",
+    ]
+    if subprotocol:
+        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _control(kind: WSMsgType, data: bytes | bytearray) -> bytes:
+    return bytes((_FINAL | kind, len(data))) + data
+
+
+def _pop(queue: WebSocketDataQueue) -> Any:
+    """Take the next message of a queue that has one: its read() then ends without waiting."""
+    try:
+        queue.read().send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise RuntimeError("the queue was empty")
