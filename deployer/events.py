@@ -227,10 +227,12 @@ class Reader:
             self._listener.said(parse_urn(urn) if urn else None, text, lasting=not diagnostic.get("ephemeral"))
 
     def _judge(self, policy: Mapping[str, Any]) -> None:
-        text = f"{policy.get('policyName')}: {plain(str(policy.get('message', ''))).strip()}"
+        # The engine puts the policy's description before what was found.
+        said = plain(str(policy.get("message", ""))).strip()
+        text = f"{policy.get('policyName')}: {said.partition(chr(10))[2].strip() or said}"
         if policy.get("enforcementLevel") == "mandatory":
             self.outcome.policies.append(text)
-        else:
+        elif text not in self.outcome.warnings:
             self.outcome.warnings.append(text)
 
 

@@ -7,7 +7,15 @@ from typing import Any
 import pulumi
 
 from infra.builders.container import ContainerSpec
-from infra.builders.objects import Port, Rollout, deployment, namespace, service, service_account
+from infra.builders.objects import (
+    Port,
+    Rollout,
+    deployment,
+    disruption_budget,
+    namespace,
+    service,
+    service_account,
+)
 from infra.builders.pod import PodSpec
 from infra.builders.probes import http_probes
 from infra.builders.routes import application_route, gateway, gateway_class, redirect_route
@@ -48,6 +56,8 @@ class Gateway(Component):
             deployment(gateway_pod(config, image), GATEWAY_NAMESPACE, Rollout(replicas=config.replicas)),
             after=[*policies, account, *rights],
         )
+        if config.hosted is not None:
+            self.place(disruption_budget(GATEWAY, GATEWAY_NAMESPACE, "gateway"), after=[home])
         self.service = self.place(gateway_service(config), after=[home])
         kind = self.place(gateway_class(), after=[controller])
         entry = self.place(gateway(config), after=[kind])

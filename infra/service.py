@@ -9,8 +9,8 @@ import pulumi
 
 from infra.applications import GRACE_SECONDS, mounted_sources, mounts, settings
 from infra.builders.container import ContainerSpec
-from infra.builders.labels import labels, selector
-from infra.builders.objects import Port, Rollout, deployment, service, service_account
+from infra.builders.labels import labels
+from infra.builders.objects import Port, Rollout, deployment, disruption_budget, service, service_account
 from infra.builders.pod import PodSpec
 from infra.builders.probes import http_probes
 from infra.catalogue import CHAT, NAMESPACE, Application
@@ -53,7 +53,7 @@ class Service(Component):
         self.place(service(name, NAMESPACE, "service", service_ports(application)))
         if hosted:
             self.place(autoscaler(name, config), after=[workload])
-            self.place(disruption_budget(name))
+            self.place(disruption_budget(name, NAMESPACE, "service"))
         self.register_outputs({"address": f"{name}:{application.public_port}"})
 
 
@@ -115,19 +115,5 @@ def autoscaler(name: str, config: StackConfig) -> dict[str, Any]:
                     "policies": [{"type": "Pods", "value": 1, "periodSeconds": 120}],
                 }
             },
-        },
-    }
-
-
-def disruption_budget(name: str) -> dict[str, Any]:
-    """Build a budget that lets a drained node take one pod at a time, and pods that are broken anyway at once."""
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels(name, "service")},
-        "spec": {
-            "maxUnavailable": 1,
-            "selector": {"matchLabels": selector(name)},
-            "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }

@@ -2,31 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
 from pulumi_policy import (
     EnforcementLevel,
+    Policy,
     PolicyPack,
     ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
 )
+from pulumi_policy.proxy import UnknownValueError
 
-from policy.workloads import RULES, Rule
+from policy import access, workloads
+from policy.exceptions import find_exception
+from policy.relations import STACK_RULES
+from policy.rule import Rule, StackRule, Thing
+
+RULES = (*workloads.RULES, *access.RULES)
+EXCEPTIONS = "exceptions"
 
 
 def build_policy(rule: Rule) -> ResourceValidationPolicy:
-    """Build the policy of one rule."""
+    """Build the policy of one rule about single resources."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        for problem in rule.judge(args.resource_type, args.props):
-            report(f"{args.name}: {problem}.")
+        kind, name = args.resource_type.rpartition(":")[2], object_name(args.name, args.props)
+        if find_exception(rule.name, kind, name) is None:
+            # What only the update will know is judged by the next preview.
+            with suppress(UnknownValueError):
+                for problem in rule.judge(args.resource_type, args.props):
+                    report(f"{name}: {problem}.")
 
     return ResourceValidationPolicy(name=rule.name, description=rule.description, validate=validate)
 
 
+def build_stack_policy(rule: StackRule) -> StackValidationPolicy:
+    """Build the policy of one rule about all resources together."""
+
+    def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+        for thing, problem in rule.judge(things_of(args)):
+            if find_exception(rule.name, thing.kind, thing.name) is None:
+                report(f"{thing.kind} {thing.name}: {problem}.")
+
+    return StackValidationPolicy(name=rule.name, description=rule.description, validate=validate)
+
+
+def build_exceptions() -> StackValidationPolicy:
+    """Build the policy that shows, and never stops at, what a rule would have found but for an exception."""
+
+    def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+        things = things_of(args)
+        for rule in RULES:
+            for thing in things:
+                excepted = find_exception(rule.name, thing.kind, thing.name)
+                if excepted is not None and any(rule.judge(thing.type, thing.props)):
+                    report(f"{rule.name} does not bind {thing.kind} {thing.name}: {excepted.reason}.")
+        for stack_rule in STACK_RULES:
+            for thing, _ in stack_rule.judge(things):
+                excepted = find_exception(stack_rule.name, thing.kind, thing.name)
+                if excepted is not None:
+                    report(f"{stack_rule.name} does not bind {thing.kind} {thing.name}: {excepted.reason}.")
+
+    return StackValidationPolicy(
+        name=EXCEPTIONS,
+        description="What is excepted from a rule is told, with the reason.",
+        validate=validate,
+        enforcement_level=EnforcementLevel.ADVISORY,
+    )
+
+
+def things_of(args: StackValidationArgs) -> list[Thing]:
+    """Return the stack's Kubernetes objects."""
+    return [
+        Thing(resource.resource_type, object_name(resource.name, resource.props), resource.props)
+        for resource in args.resources
+        if resource.resource_type.startswith("kubernetes:")
+    ]
+
+
+def object_name(name: str, props: Mapping[str, Any]) -> str:
+    """Return an object's own name, or the program's for it."""
+    metadata = props.get("metadata")
+    own = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return str(own or name)
+
+
 def build_pack() -> PolicyPack:
     """Build the pack; making it serves it to the engine."""
-    return PolicyPack(
-        name="stampchat",
-        enforcement_level=EnforcementLevel.MANDATORY,
-        policies=[build_policy(rule) for rule in RULES],
-    )
+    policies: list[Policy] = [*map(build_policy, RULES), *map(build_stack_policy, STACK_RULES), build_exceptions()]
+    return PolicyPack(name="stampchat", enforcement_level=EnforcementLevel.MANDATORY, policies=policies)

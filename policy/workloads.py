@@ -7,11 +7,10 @@ comments are theirs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-Json = Mapping[str, Any]
+from policy.rule import Json, Rule
 
 WORKLOAD_TYPES = re.compile(
     r"kubernetes:(apps/v1:(Deployment|StatefulSet|DaemonSet|ReplicaSet)|batch/v1:(Job|CronJob)|core/v1:Pod)"
@@ -24,21 +23,6 @@ _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE_KEY|
 _PLACE_NAME = re.compile(r"_(FILE|DIR|PATH|NAME)$")
 _VOLUMES = ("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret")
 _LEAST_USER = 10_000
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Name one rule.
-
-    Attributes:
-        name: for the reader of a violation.
-        description: what it asks, and why.
-        judge: yields what is wrong, given a resource's type and inputs.
-    """
-
-    name: str
-    description: str
-    judge: Callable[[str, Json], Iterator[str]]
 
 
 def pod_spec(resource_type: str, props: Json) -> Json | None:

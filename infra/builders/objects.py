@@ -134,3 +134,17 @@ def deployment(spec: PodSpec, namespace: str, rollout: Rollout) -> Json:
         "metadata": {"name": spec.name, "namespace": namespace, "labels": labels(spec.name, spec.component)},
         "spec": built,
     }
+
+
+def disruption_budget(name: str, namespace: str, component: str) -> Json:
+    """Build a budget that lets a drained node take one pod at a time, and pods that are broken anyway at once."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels(name, component)},
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": selector(name)},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }

@@ -103,6 +103,8 @@ def test_policies_stop_or_warn() -> None:
 
     reader.read({"policyEvent": {**policy, "enforcementLevel": "mandatory"}})
     reader.read({"policyEvent": {**policy, "enforcementLevel": "advisory"}})
+    described = {**policy, "message": f"What it asks.\n{policy['message']}", "enforcementLevel": "advisory"}
+    reader.read({"policyEvent": described})
 
     assert reader.outcome.policies == ["limits: has no limit"]
     assert reader.outcome.warnings == ["limits: has no limit"]
