@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from services.errors import PeerUnavailable
 from services.peers import Peer
+from tests.services.stand_in import serving
 
 
 @pytest.fixture
@@ -61,3 +63,19 @@ async def test_nobody_there_is_the_same(client: aiohttp.ClientSession) -> None:
     """A refused connection too."""
     with pytest.raises(PeerUnavailable):
         await Peer("chat", "http://127.0.0.1:9", client).post("/x", {})
+
+
+async def test_a_delete_has_no_body_and_a_path_that_may_name_anybody(client: aiohttp.ClientSession) -> None:
+    """What is quoted once arrives as it was."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(
+            [request.method, request.match_info["name"], dict(request.query), request.can_read_body]
+        )
+
+    app = web.Application()
+    app.router.add_route("*", "/users/{name:.+}", answer)
+    async with serving(app) as url:
+        for name in ("ada_1", "x_u/ö% {}", "..%2F_", "a_?b=1#c", "_日本"):
+            path = f"/users/{quote(name, safe='')}?minted_before=1"
+            assert await Peer("chat", url, client).delete(path) == ["DELETE", name, {"minted_before": "1"}, False]
