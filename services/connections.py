@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from services.settings import ConnectionSettings
+from services.port_settings import ConnectionSettings
 
 # What a client still sends after its answer is read and thrown away for so long, so that it reads the answer.
 LINGER_SECONDS = 2.0

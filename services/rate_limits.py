@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from services.errors import TooManyRequests
-from services.settings import RateSettings
+from services.port_settings import RateSettings
 
 # A home or a phone gets at least a /64 of IPv6 and may pick any address in it (RFC 6177).
 _IPV6_PREFIX = 64

@@ -10,11 +10,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from services.errors import SettingsError
+from services.port_settings import ConnectionSettings, RateSettings, load_connections, load_rates
 
 PREFIX = "STAMPCHAT_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_PORT = 65535
-_MANY = 1_000_000
 # A credential or a seed shorter than this was typed, not generated.
 MIN_SECRET = 32
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -169,52 +169,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class ConnectionSettings:
-    """Say how patient the public port is with connections.
-
-    Attributes:
-        most: open at once.
-        most_waiting: of them, those that have yet to finish a request's head; beyond, the one that waits longest goes.
-        head_seconds: how long a request's head may take.
-        body_seconds: how long its body may take.
-    """
-
-    most: int = 30_000
-    most_waiting: int = 1000
-    head_seconds: float = 10
-    body_seconds: float = 15
-
-
-@dataclass(frozen=True)
-class RateSettings:
-    """Say how often REST may be called; sockets have limits of their own.
-
-    A mobile carrier puts thousands of phones behind one address, so an address may do much, and a user less.
-
-    Attributes:
-        address_per_second: requests from one client address, before anybody is authenticated.
-        address_burst: at once.
-        user_per_second: requests of one user.
-        user_burst: at once.
-        writes_per_second: of them, those that change something.
-        writes_burst: at once.
-        logins_per_minute: logins from one client address.
-        logins_burst: at once.
-        most_keys: addresses, and users, remembered at once.
-    """
-
-    address_per_second: int = 500
-    address_burst: int = 5000
-    user_per_second: int = 20
-    user_burst: int = 100
-    writes_per_second: int = 5
-    writes_burst: int = 50
-    logins_per_minute: int = 300
-    logins_burst: int = 300
-    most_keys: int = 100_000
-
-
-@dataclass(frozen=True)
 class ServerSettings:
     """Say where a service listens and what it accepts.
 
@@ -239,8 +193,8 @@ class ServerSettings:
     max_body_bytes: int = 64 * 1024
     grace_seconds: int = 20
     allowed_origins: frozenset[str] = frozenset()
-    connections: ConnectionSettings = ConnectionSettings()
-    rates: RateSettings = RateSettings()
+    connections: ConnectionSettings = ConnectionSettings()  # noqa: RUF009  # it cannot be changed
+    rates: RateSettings = RateSettings()  # noqa: RUF009  # the same
 
 
 @dataclass(frozen=True)
@@ -274,8 +228,8 @@ def load_server(source: Source, *, public_port: int, internal_port: int) -> Serv
         max_body_bytes=source.integer("MAX_BODY_BYTES", usual.max_body_bytes, least=1024, most=16 * 1024 * 1024),
         grace_seconds=source.integer("GRACE_SECONDS", usual.grace_seconds, most=600),
         allowed_origins=_load_origins(source),
-        connections=_load_connections(source),
-        rates=_load_rates(source),
+        connections=load_connections(source),
+        rates=load_rates(source),
     )
 
 
@@ -286,35 +240,6 @@ def _load_origins(source: Source) -> frozenset[str]:
         if parts.scheme not in {"http", "https"} or origin.lower() != f"{parts.scheme}://{parts.netloc.lower()}":
             source.problem("ALLOWED_ORIGINS", f"holds {origin!r}, not an origin such as https://chat.example.org")
     return frozenset(origin.lower() for origin in origins)
-
-
-def _load_connections(source: Source) -> ConnectionSettings:
-    usual = ConnectionSettings()
-    return ConnectionSettings(
-        most=source.integer("MAX_CONNECTIONS", usual.most, least=1, most=_MANY),
-        most_waiting=source.integer("MAX_WAITING_CONNECTIONS", usual.most_waiting, least=1, most=_MANY),
-        head_seconds=source.integer("HEAD_SECONDS", int(usual.head_seconds), least=1, most=600),
-        body_seconds=source.integer("BODY_SECONDS", int(usual.body_seconds), least=1, most=600),
-    )
-
-
-def _load_rates(source: Source) -> RateSettings:
-    usual = RateSettings()
-
-    def rate(name: str, default: int) -> int:
-        return source.integer(name, default, least=1, most=_MANY)
-
-    return RateSettings(
-        address_per_second=rate("RATE_ADDRESS_PER_SECOND", usual.address_per_second),
-        address_burst=rate("RATE_ADDRESS_BURST", usual.address_burst),
-        user_per_second=rate("RATE_USER_PER_SECOND", usual.user_per_second),
-        user_burst=rate("RATE_USER_BURST", usual.user_burst),
-        writes_per_second=rate("RATE_WRITES_PER_SECOND", usual.writes_per_second),
-        writes_burst=rate("RATE_WRITES_BURST", usual.writes_burst),
-        logins_per_minute=rate("RATE_LOGINS_PER_MINUTE", usual.logins_per_minute),
-        logins_burst=rate("RATE_LOGINS_BURST", usual.logins_burst),
-        most_keys=rate("RATE_MAX_KEYS", usual.most_keys),
-    )
 
 
 def load_database(source: Source) -> DatabaseSettings:

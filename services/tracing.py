@@ -10,8 +10,8 @@ No attribute holds a token, a topic, a name or a text; an exception is named by 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal, TypeAlias
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal, Self, TypeAlias
 
 from services.errors import StartError
 
@@ -25,9 +25,15 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT
 
 
 class Span:
-    """Be a span that nobody records."""
+    """Be a span that nobody records, and the block that it would time."""
 
     __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
 
     def set(self, name: str, value: str | float) -> None:
         """Say something about what is done."""
@@ -44,7 +50,7 @@ class Tracing:
     ) -> AbstractContextManager[Span]:
         """Time what the block does."""
         del name, kind, parent, attributes
-        return _NOTHING
+        return NOTHING
 
     def current(self) -> Span:
         """Return the span of whoever asks."""
@@ -63,8 +69,8 @@ class Tracing:
 
 
 NOTHING = Span()
-_NOTHING: AbstractContextManager[Span] = nullcontext(NOTHING)
-_active = Tracing()
+_OFF = Tracing()
+_active = _OFF
 
 
 def span(
@@ -78,7 +84,14 @@ def span(
         parent: a traceparent header that came in; it then takes the current span's place.
         attributes: what is known at the beginning.
     """
+    if _active is _OFF:
+        return NOTHING
     return _active.span(name, kind=kind, parent=parent, attributes=attributes)
+
+
+def is_on() -> bool:
+    """Say whether anything is traced, before attributes are gathered for it."""
+    return _active is not _OFF
 
 
 def current() -> Span:
@@ -111,7 +124,7 @@ def tracing(service: str, environ: Mapping[str, str]) -> Iterator[Tracing]:
     before = _active
     asked = any(environ.get(name, "").strip() for name in _ENDPOINTS)
     disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    _active = _open(service, environ) if asked and not disabled else Tracing()
+    _active = _open(service, environ) if asked and not disabled else _OFF
     try:
         yield _active
     finally:

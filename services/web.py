@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from services import errors, tracing
+from services import errors
 from services.cors import allow_origins
 from services.health import Health
-from services.logs import REQUEST_ID_HEADER, adopt_request_id, describe
+from services.logs import describe
 from services.metrics import Metrics
+from services.observe import MACHINE_PATHS, find_route, observe
 from services.rate_limits import RequestRates
 from services.settings import Secret, ServerSettings
 from services.tokens import Claims, Verifier
@@ -49,11 +47,6 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.BadGateway: 502,
     errors.Unavailable: 503,
 }
-_OPEN = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json"})
-# Probes and scrapes come every few seconds and say nothing new.
-_QUIET = _OPEN
-_UNMATCHED = "unmatched"
-_MOST_PATH = 200
 _READING = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 T = TypeVar("T")
@@ -74,7 +67,12 @@ def create_public_app(
     """
     limit = _limit_addresses(login_path, socket_path)
     app = web.Application(
-        middlewares=[_observe("public"), allow_origins(server.allowed_origins), _answer_errors, limit],
+        middlewares=[
+            observe("public", metrics, client_address),
+            allow_origins(server.allowed_origins),
+            _answer_errors,
+            limit,
+        ],
         client_max_size=server.max_body_bytes,
     )
     app[SERVER], app[HEALTH], app[METRICS] = server, health, metrics
@@ -95,7 +93,7 @@ def create_internal_app(
         openapi: the description of the public port.
     """
     app = web.Application(
-        middlewares=[_observe("internal"), _answer_errors, _require_credential],
+        middlewares=[observe("internal", metrics, client_address), _answer_errors, _require_credential],
         client_max_size=max(server.max_body_bytes, 1024 * 1024),
     )
     app[SERVER], app[HEALTH], app[METRICS] = server, health, metrics
@@ -207,69 +205,10 @@ def client_address(request: web.Request) -> str:
     return request.remote or ""
 
 
-def _observe(port: str) -> Middleware:
-    @web.middleware
-    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
-        started = time.perf_counter()
-        request_id = adopt_request_id(request.headers.get(REQUEST_ID_HEADER))
-        status = 499  # What nginx says when the client went away before its answer.
-        with _server_span(request, request_id) as span:
-            try:
-                response = await handler(request)
-                status = response.status
-            finally:
-                span.set("http.response.status_code", status)
-                _record(port, request, status, time.perf_counter() - started)
-        if not response.prepared:
-            response.headers[REQUEST_ID_HEADER] = request_id
-        return response
-
-    return observe
-
-
-def _server_span(request: web.Request, request_id: str) -> AbstractContextManager[tracing.Span]:
-    route = _route(request)
-    if route in _QUIET or hdrs.UPGRADE in request.headers:
-        # A socket lives for hours, and a span is sent at its end: what is said over it has spans of its own.
-        return nullcontext(tracing.NOTHING)
-    method = _method(request)
-    attributes = {"http.request.method": method, "http.route": route, "stampchat.request_id": request_id}
-    parent = request.headers.get(tracing.TRACEPARENT, "")
-    return tracing.span(f"{method} {route}", kind="server", parent=parent, attributes=attributes)
-
-
-def _route(request: web.Request) -> str:
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else _UNMATCHED
-
-
-def _method(request: web.Request) -> str:
-    return request.method if request.method in hdrs.METH_ALL else "OTHER"
-
-
-def _record(port: str, request: web.Request, status: int, seconds: float) -> None:
-    route = _route(request)
-    # An upgraded socket lives for hours; its length is not a latency.
-    elapsed = 0.0 if status == HTTPStatus.SWITCHING_PROTOCOLS else seconds
-    request.app[METRICS].observe(port, route, _method(request), status, elapsed)
-    level = logging.DEBUG if route in _QUIET else logging.INFO
-    if logger.isEnabledFor(level):
-        fields = {
-            "port": port,
-            "method": request.method,
-            # A query can hold a token and a path an invitation: a call that exists is named by its pattern.
-            "path": request.path[:_MOST_PATH] if route == _UNMATCHED else route,
-            "status": status,
-            "milliseconds": round(seconds * 1000, 1),
-            "client": client_address(request),
-        }
-        logger.log(level, "request", extra={"fields": fields})
-
-
 def _limit_addresses(login_path: str, socket_path: str) -> Middleware:
     @web.middleware
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        route = _route(request)
+        route = find_route(request)
         if route != socket_path:
             request.app[RATES].check_address(client_address(request), is_login=route == login_path)
         return await handler(request)
@@ -309,7 +248,7 @@ def _answer_router(answer: web.HTTPException) -> web.Response:
 
 @web.middleware
 async def _require_credential(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.path not in _OPEN and not request.app[CREDENTIAL].matches(bearer_token(request)):
+    if request.path not in MACHINE_PATHS and not request.app[CREDENTIAL].matches(bearer_token(request)):
         raise errors.NotAuthenticated("The credential is not ours.")
     return await handler(request)
 

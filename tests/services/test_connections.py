@@ -12,8 +12,9 @@ from aiohttp import web
 
 from services.health import Health
 from services.metrics import Metrics
+from services.port_settings import ConnectionSettings
 from services.serve import Apps, listening
-from services.settings import ConnectionSettings, Secret
+from services.settings import Secret
 from services.web import create_internal_app, create_public_app, json_response, read_body
 from tests.services.conftest import SERVER, Running
 

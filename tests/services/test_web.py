@@ -17,8 +17,9 @@ from aiohttp import web
 from services import errors
 from services.health import Health
 from services.metrics import Metrics
+from services.port_settings import RateSettings
 from services.serve import Apps
-from services.settings import RateSettings, Secret, ServerSettings
+from services.settings import Secret, ServerSettings
 from services.tokens import Signer, Verifier
 from services.web import (
     VERIFIER,

@@ -14,7 +14,7 @@ from services.chat.app import open_apps
 from services.chat.feature_limits import FeatureLimits
 from services.chat.openapi import DESCRIPTION
 from services.chat.settings import ChatSettings
-from services.settings import RateSettings
+from services.port_settings import RateSettings
 from services.tokens import Signer
 from tests.services.chat.conftest import ChatService, Person, mint
 from tests.services.chat.features.rooms import pair
