@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
@@ -18,6 +19,8 @@ from services.settings import DatabaseSettings
 CONNECT_SECONDS = 5.0
 ACQUIRE_SECONDS = 5.0
 COMMAND_SECONDS = 15.0
+# When this begins, requests have had their time to end.
+CLOSE_SECONDS = 2.0
 # Room on a disk is made by people.
 FULL_SECONDS = 30
 
@@ -46,9 +49,13 @@ AWAY = (
     asyncpg.TransactionRollbackError,
     # "The connection is closed": what a query meets that comes just after the cut.
     asyncpg.InterfaceError,
+    # What changed under a kept statement, a migration for one; the next one is prepared anew.
+    asyncpg.InvalidCachedStatementError,
     # "Another operation is in progress": what it meets between the server's farewell and the cut.
     asyncpg.InternalClientError,
 )
+# What a pooler that was not noticed makes of kept statements.
+LOST_STATEMENT = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
 
 
 class Database:
@@ -56,13 +63,15 @@ class Database:
 
     Args:
         pool: made by open_database.
+        connector: connects for it.
 
     Attributes:
         on_lend: called with the seconds that somebody waited for a connection.
     """
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], connector: Connector) -> None:
         self._pool = pool
+        self._connector = connector
         self.on_lend: Callable[[float], None] = _ignore
 
     def count(self) -> tuple[int, int]:
@@ -82,6 +91,10 @@ class Database:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 self.on_lend(time.perf_counter() - started)
                 yield connection
+        except LOST_STATEMENT as error:
+            self._connector.keep_no_statements()
+            await self._pool.expire_connections()
+            raise _unavailable(error) from error
         except AWAY as error:
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                 # The primary has moved: who stays connected to the former one would never find the new one.
@@ -118,9 +131,10 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     Nothing connects until the first query (min_size=0): a service starts while its database is away, says so in its
     readiness, and needs no restart when the database comes.
     """
+    connector = Connector(settings.statement_cache)
     pool = asyncpg.create_pool(
         settings.url.reveal(),
-        connect=_Connector(settings.statement_cache),
+        connect=connector,
         min_size=0,
         max_size=settings.pool_size,
         timeout=CONNECT_SECONDS,
@@ -130,7 +144,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     )
     await pool
     try:
-        yield Database(pool)
+        yield Database(pool, connector)
     finally:
         await close_pool(pool)
 
@@ -138,7 +152,8 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
 async def close_pool(pool: asyncpg.Pool[asyncpg.Record]) -> None:
     """Close in good order, or by force when somebody still holds a connection."""
     try:
-        await pool.close()
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await pool.close()
     except (TimeoutError, OSError, asyncpg.PostgresError):
         pool.terminate()
 
@@ -174,7 +189,7 @@ async def _keep(_connection: object) -> None:
     pass
 
 
-class _Connector:
+class Connector:
     """Connect, keeping prepared statements only where they stay: a pooler gives each transaction another session.
 
     Args:
@@ -185,16 +200,21 @@ class _Connector:
         self._statement_cache = statement_cache
 
     async def __call__(self, *arguments: Any, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
+        """Connect as asyncpg.connect does."""
         kept = self._statement_cache
         connection = await _connect(*arguments, statement_cache_size=kept, **options)
         # Kept statements would be missing in the next session, or be another client's of the same name.
         if kept and await _is_pooled(connection):
             await connection.close()
-            if self._statement_cache:
-                logger.warning("a pooler stands in front of the database: prepared statements are not kept")
-                self._statement_cache = 0
+            self.keep_no_statements()
             connection = await _connect(*arguments, statement_cache_size=0, **options)
         return connection
+
+    def keep_no_statements(self) -> None:
+        """Keep none from the next connection on."""
+        if self._statement_cache:
+            logger.warning("a pooler stands in front of the database: prepared statements are not kept")
+            self._statement_cache = 0
 
 
 async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection[asyncpg.Record]:

@@ -69,6 +69,13 @@ class PostgresServer:
                 "initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"
             )
 
+    def copy(self, primary: PostgresServer) -> None:
+        """Become the standby of a running server."""
+        give(self.folder)
+        self._run(
+            "pg_basebackup", "-D", str(self.data), "-h", str(primary.folder), "-U", "postgres", "-R", "-c", "fast"
+        )
+
     def start(self) -> None:
         """Make the cluster when there is none, start the server and wait until it answers."""
         self.make()

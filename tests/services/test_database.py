@@ -85,3 +85,38 @@ async def test_it_works_behind_a_transaction_pooler(database: DatabaseSettings) 
     async with open_database(plain) as opened, opened.connection() as connection:
         await connection.fetchval("SELECT $1::int", 1)
         assert await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''") == 0
+
+
+async def test_a_connection_that_somebody_holds_does_not_keep_the_process(
+    database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing has a limit, also where a server hangs; what is held then is cut."""
+    monkeypatch.setattr("services.database.CLOSE_SECONDS", 0.1)
+    begun = asyncio.Event()
+
+    async def hold() -> None:
+        async with opened.connection() as connection:
+            begun.set()
+            await connection.execute("SELECT pg_sleep(60)")
+
+    async with asyncio.timeout(30), open_database(database) as opened:
+        holding = asyncio.create_task(hold())
+        await begun.wait()
+    with pytest.raises(DatabaseUnavailable):
+        await holding
+
+
+async def test_a_column_that_changes_under_a_kept_statement_is_met_by_a_second_try(database: DatabaseSettings) -> None:
+    """As a migration beside a running service does: what has the old plan is answered 503, the next is well."""
+    async with open_database(database) as opened:
+        async with opened.connection() as connection:
+            await connection.execute("CREATE TABLE t (n int)")
+            await connection.fetch("SELECT * FROM t")
+        other = await asyncpg.connect(database.url.reveal())
+        await other.execute("ALTER TABLE t ADD COLUMN m int")
+        await other.close()
+        with pytest.raises(DatabaseUnavailable):
+            async with opened.transaction() as connection:
+                await connection.fetch("SELECT * FROM t")
+        async with opened.transaction() as connection:
+            assert await connection.fetch("SELECT * FROM t") == []

@@ -54,7 +54,7 @@ def run_apart(work: Coroutine[Any, Any, T]) -> T:
 
 def in_database(url: str, **options: Any) -> DatabaseSettings:
     """Make settings for a database."""
-    return DatabaseSettings(url=Secret(url), pool_size=5, migrate_seconds=60, **options)
+    return DatabaseSettings(url=Secret(url), **{"pool_size": 5, "migrate_seconds": 60, **options})
 
 
 async def execute(url: str, *statements: str) -> None:

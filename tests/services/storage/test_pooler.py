@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from services.database import open_database
+from services.errors import DatabaseUnavailable
 from services.migrations import migrate
 from tests.services.conftest import MakeDatabase
 from tests.services.postgres import PostgresServer
@@ -69,6 +70,32 @@ async def test_a_pooler_is_noticed_whatever_the_settings_say(
         await asyncio.gather(*map(ask, range(200)))
 
     assert caplog.text.count("a pooler stands in front of the database") == 1
+
+
+async def test_a_pooler_that_was_not_noticed_is_when_it_loses_a_statement(
+    pooled: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that passes the server's own greeting on; whoever meets the loss is told to come again."""
+
+    async def looks_direct(_connection: object) -> bool:
+        return False
+
+    monkeypatch.setattr("services.database._is_pooled", looks_direct)
+    async with open_database(in_database(pooled["chat"])) as database:
+
+        async def ask(number: int) -> bool:
+            try:
+                async with database.connection() as connection:
+                    return bool(await connection.fetchval("SELECT $1::int", number) == number)
+            except DatabaseUnavailable:
+                return False
+
+        async with asyncio.timeout(30):
+            while all(await asyncio.gather(*map(ask, range(50)))):
+                pass
+            while not all(await asyncio.gather(*map(ask, range(50)))):
+                pass
+        assert all(await asyncio.gather(*map(ask, range(200))))
 
 
 async def test_a_server_without_pooler_keeps_statements(make_database: MakeDatabase) -> None:
