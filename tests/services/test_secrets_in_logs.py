@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from services.settings import DatabaseSettings, Secret
 from tests.services.chat.phoenix import Phoenix
+from tests.services.collector import Collector, collecting
 from tests.services.postgres import PostgresServer
 from tests.services.processes import SECONDS, Fleet
 from tests.services.stand_in import serving
@@ -140,8 +141,15 @@ class Story:
 
 
 @pytest.fixture
+async def collector() -> AsyncIterator[Collector]:
+    """Serve a collector of traces."""
+    async with collecting() as double:
+        yield double
+
+
+@pytest.fixture
 async def story(
-    server: PostgresServer, fcm: Fcm, tmp_path: Path, client: aiohttp.ClientSession
+    server: PostgresServer, fcm: Fcm, collector: Collector, tmp_path: Path, client: aiohttp.ClientSession
 ) -> AsyncIterator[Story]:
     """Start everything."""
     password = mark("password")
@@ -165,7 +173,8 @@ async def story(
     fleet = Fleet(tmp_path, databases)
     file = fleet.write("firebase.json", json.dumps(account))
     push = {"PUSH": "fcm", "FIREBASE_SERVICE_ACCOUNT_FILE": file, "FCM_URL": fcm.url}
-    fleet.extra["notifications"] = push
+    traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    fleet.extra = {name: {**traces, **(push if name == "notifications" else {})} for name in SERVICES}
     told = Story(fleet, client)
     told.secrets |= {
         "database password": password,
@@ -182,8 +191,10 @@ async def story(
         await fleet.kill()
 
 
-async def test_a_whole_run_writes_no_secret(story: Story, server: PostgresServer, fcm: Fcm) -> None:
-    """Neither the logs nor the answers to what went wrong hold any, on good days and on bad ones."""
+async def test_a_whole_run_writes_no_secret(
+    story: Story, server: PostgresServer, fcm: Fcm, collector: Collector
+) -> None:
+    """Neither logs nor traces nor the answers to what went wrong hold any, on good days and on bad ones."""
     ada, bob = await story.log_in("Ada"), await story.log_in("Bob")
     topic = await live(story, fcm, ada, bob)
     await be_refused(story, ada)
@@ -197,10 +208,14 @@ async def test_a_whole_run_writes_no_secret(story: Story, server: PostgresServer
     for name in SERVICES:
         assert "Traceback" not in logs[f"{name}.log"]
         assert '"exception":' in logs[f"{name}.log"], f"{name} was not made to crash"
+    outcomes = {span.attributes["stampchat.push.outcome"] for span in collector.spans if span.name == "push"}
+    assert {"sent", "gone"} <= outcomes
+    assert [span for span in collector.spans if span.name == "shout" and span.is_error]
     assert_sockets_have_ids(story.fleet.started["chat"].lines())
     for what, secret in story.secrets.items():
         found = [name for name, text in logs.items() if secret in text or quote(secret) in text]
         assert not found, f"{what} is in {found}"
+        assert secret not in str(collector.spans), f"{what} is in a trace"
         # Whoever sent a value may get it back in a good answer, and not in an error.
         assert not [answer for answer in story.answers if secret in answer], f"{what} is in an error answer"
 

@@ -4,85 +4,23 @@ import secrets
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from services import tracing
 from services.errors import StartError
 from tests.services.chat.phoenix import Phoenix
+from tests.services.collector import Collector, collecting
 from tests.services.conftest import MakeDatabase
 from tests.services.processes import ROOT, SECONDS, Fleet
-from tests.services.stand_in import serving
-
-
-@dataclass(frozen=True)
-class Received:
-    """Be a span as a collector sees it."""
-
-    service: str
-    name: str
-    kind: int
-    trace: str
-    id: str
-    parent: str
-    attributes: dict[str, Any]
-    events: list[str]
-    is_error: bool
-
-
-@dataclass
-class Collector:
-    """Stand where an OpenTelemetry collector stands, over HTTP with protobuf."""
-
-    url: str = ""
-    spans: list[Received] = field(default_factory=list)
-
-    async def take(self, request: web.Request) -> web.Response:
-        """Answer POST /v1/traces."""
-        assert request.content_type == "application/x-protobuf"
-        decoded = ExportTraceServiceRequest.FromString(await request.read())
-        for group in decoded.resource_spans:
-            resource = {entry.key: entry.value.string_value for entry in group.resource.attributes}
-            for scope in group.scope_spans:
-                self.spans += [self.read(resource["service.name"], span) for span in scope.spans]
-        return web.Response(content_type="application/x-protobuf")
-
-    @staticmethod
-    def read(service: str, span: Any) -> Received:
-        """Decode one span."""
-        values = ((entry.key, entry.value) for entry in span.attributes)
-        return Received(
-            service=service,
-            name=span.name,
-            kind=span.kind,
-            trace=span.trace_id.hex(),
-            id=span.span_id.hex(),
-            parent=span.parent_span_id.hex(),
-            attributes={key: getattr(value, str(value.WhichOneof("value"))) for key, value in values},
-            events=[event.name for event in span.events],
-            is_error=span.status.code == 2,
-        )
-
-    def find(self, service: str, name: str) -> Received:
-        """Return the one span of a name."""
-        (found,) = [span for span in self.spans if (span.service, span.name) == (f"stampchat-{service}", name)]
-        return found
 
 
 @pytest.fixture
 async def collector() -> AsyncIterator[Collector]:
     """Serve the stand-in."""
-    double = Collector()
-    app = web.Application()
-    app.router.add_post("/v1/traces", double.take)
-    async with serving(app) as url:
-        double.url = url
+    async with collecting() as double:
         yield double
 
 
