@@ -10,9 +10,17 @@ import aiohttp
 import pytest
 
 from services.chat.app import open_apps
+from services.chat.bus import Mute, Note
+from services.chat.extensions import Joined
 from services.chat.feature_limits import FeatureLimits
+from services.chat.features.blocks import Blocks
+from services.chat.features.doors import Pace
 from services.chat.settings import ChatSettings
-from tests.services.chat.conftest import ChatService, Person
+from services.chat.store import Store
+from services.database import open_database
+from services.migrations import migrate
+from services.settings import DatabaseSettings
+from tests.services.chat.conftest import MIGRATIONS, ChatService, Person
 from tests.services.chat.features.rooms import answered, code, pair, told
 
 STAMP = {"word": "hi", "xPos": 1, "yPos": 2, "strength": 0.5}
@@ -147,6 +155,27 @@ async def test_a_block_and_a_join_at_once_leave_nothing_to_hear(chat: ChatServic
         await ada.call("DELETE", f"/blocks/{block['user']['id']}")
         await his.shout(topic, "heard")
         assert (await hers.heard(topic))["body"] == "heard"
+
+
+async def test_a_join_that_asked_before_the_block_is_muted_all_the_same(database: DatabaseSettings) -> None:
+    """Look again for who has blocked somebody a moment ago: the seat may have been read before that."""
+    await migrate(database, MIGRATIONS)
+    async with open_database(database) as pool:
+        store = Store(pool)
+        for name in ("ada", "bob"):
+            await store.ensure_user(name, name.title())
+        await store.create_room("ada", "One", "one")
+        await store.join_room("bob", "one")
+        notes: list[Note] = []
+        blocks = Blocks(pool, store, notes.append, Pace(10), most=10)
+        stale = (await store.find_place("ada", 1)).seat
+        await blocks.block("ada", None, "bob")
+        muted: list[frozenset[int]] = []
+        await blocks.joined(Joined("room:one", "ada", stale, object(), lambda _event, _payload: None, muted.append))
+
+    assert stale.muted == frozenset()
+    assert muted == [frozenset({2})]
+    assert notes == [Mute("room:one", "ada", frozenset({2}))]
 
 
 async def test_blocks_are_bounded(
