@@ -151,7 +151,7 @@ class Session:
                 await self._do(subscription, message)
             except Exception as error:  # noqa: BLE001  # told apart there
                 self._fail(subscription, message, error)
-            inbox.popleft()
+            del inbox[0]
 
     async def _do(self, subscription: Subscription, message: Message) -> None:
         channel, seat, chat = subscription.channel, subscription.seat, self._shared.chat
