@@ -59,12 +59,13 @@ async def _open_workers(
         sender = FcmSender(account.project_id, AccessTokens(account, session), session, url=settings.fcm_url)
         outbox = Outbox(database)
         workers = Workers(outbox, sender, settings.pushes, metrics)
-        housekeeping = asyncio.create_task(Housekeeper(outbox, settings.pushes, metrics).run())
+        housekeeper = Housekeeper(outbox, settings.pushes, metrics)
+        housekeeping = asyncio.create_task(housekeeper.run())
         workers.start()
         try:
             yield workers
         finally:
-            housekeeping.cancel()
+            housekeeper.close()
             await workers.close()
             await asyncio.wait([housekeeping])
 

@@ -194,10 +194,11 @@ class Housekeeper:
         self._outbox = outbox
         self._settings = settings
         self._metrics = metrics
+        self._closing = asyncio.Event()
 
     async def run(self) -> None:
-        """Do it for ever."""
-        while True:
+        """Do it now and then, until close() is called."""
+        while not self._closing.is_set():
             try:
                 await self.keep()
             except DatabaseUnavailable:
@@ -205,7 +206,11 @@ class Housekeeper:
                 pass
             except Exception:
                 logger.exception("housekeeping failed")
-            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            await _wait(self._closing, HOUSEKEEPING_SECONDS)
+
+    def close(self) -> None:
+        """Let run() end when it has done what it does: a connection that is cut in the middle is of no use again."""
+        self._closing.set()
 
     async def keep(self) -> None:
         """Do it once."""
