@@ -28,5 +28,6 @@ def graph(
 
     settings = settings_of(context)
     workspace = settings.workspace
-    path = draw(workspace, stack, output or workspace.root / "docs" / "deployment.svg")
+    with settings.display() as display:
+        path = draw(workspace, stack, output or workspace.root / "docs" / "deployment.svg", display)
     write(str(path))

@@ -9,6 +9,7 @@ from deployer.checks import load_settings
 from deployer.errors import UsageError
 from deployer.events import Outcome, Reader
 from deployer.mend import mend
+from deployer.outputs import require_state
 from deployer.preview import ShowOn, failure
 from deployer.project import state_file
 from deployer.pulumi_process import Pulumi
@@ -32,11 +33,11 @@ def destroy(workspace: Workspace, stack: str, display: Display, *, confirm: Call
     """
     settings = load_settings(workspace, stack)
     outcome = Outcome()
-    if not state_file(workspace, stack).exists():
+    embedded = is_embedded(settings)
+    if embedded and not state_file(workspace, stack).exists():
         return outcome
     if not confirm(f"Everything in stack {stack} is about to be deleted, the messages in its databases included."):
         raise UsageError("Not confirmed; nothing was changed.", advice="Answer yes, or give --yes.")
-    embedded = is_embedded(settings)
     pulumi: Pulumi
 
     def start_cluster(report: Display) -> str:
@@ -49,6 +50,7 @@ def destroy(workspace: Workspace, stack: str, display: Display, *, confirm: Call
     def open_(report: Display) -> str:
         nonlocal pulumi
         pulumi = open_stack(workspace, stack, settings, report)
+        require_state(pulumi)
         return "; ".join(mend(pulumi, settings, report)) or "the engine is ready"
 
     def delete(report: Display) -> str:

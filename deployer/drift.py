@@ -48,14 +48,15 @@ def find_drift(workspace: Workspace, stack: str, display: Display) -> Outcome:
         DeployError: the stack was never brought up, or its cluster does not answer.
     """
     settings = load_settings(workspace, stack)
-    require_state(workspace, stack)
     if is_embedded(settings) and not cluster.status(workspace).running:
         raise DeployError(
             f"The cluster of stack {stack} does not run, so nothing can be compared.",
             advice="`./stampchat cluster up` starts it as it was.",
         )
     pulumi = open_stack(workspace, stack, settings, display)
-    remove_dead_locks(workspace, stack)
+    require_state(pulumi)
+    if pulumi.is_kept_here:
+        remove_dead_locks(workspace, stack)
     reader = DriftReader(ShowOn(display, "looking at what is there"))
     status, said = pulumi.stream("refresh", "--preview-only", on_event=reader.read)
     if status != 0:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from deployer.checks import load_settings
 from deployer.project import project_folder
 from deployer.report import Report
-from deployer.stack import is_embedded, open_stack
+from deployer.stack import open_stack
 from deployer.workspace import Workspace
 
 
@@ -22,9 +22,6 @@ def load_environment(workspace: Workspace, stack: str, report: Report) -> dict[s
     """
     settings = load_settings(workspace, stack)
     environ = dict(open_stack(workspace, stack, settings, report).environ)
-    if not is_embedded(settings):
-        # A cluster that is not ours is reached as the user reaches it.
-        environ.pop("KUBECONFIG", None)
     return {**environ, "STAMPCHAT_PROJECT": str(project_folder(workspace))}
 
 

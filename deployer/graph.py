@@ -11,7 +11,8 @@ from deployer.checks import load_settings
 from deployer.drawing import Box, render
 from deployer.events import parse_urn
 from deployer.outputs import require_state
-from deployer.project import load_checkpoint
+from deployer.report import Report
+from deployer.stack import open_stack
 from deployer.workspace import Workspace
 
 _STACK = "pulumi:pulumi:Stack"
@@ -34,15 +35,15 @@ class Group:
     after: set[str] = field(default_factory=set)
 
 
-def draw(workspace: Workspace, stack: str, path: Path) -> Path:
+def draw(workspace: Workspace, stack: str, path: Path, report: Report) -> Path:
     """Draw a stack's graph into an SVG file.
 
     Raises:
         DeployError: the stack was never brought up.
     """
-    load_settings(workspace, stack)
-    require_state(workspace, stack)
-    groups = group_resources(load_checkpoint(workspace, stack).get("resources") or [])
+    pulumi = open_stack(workspace, stack, load_settings(workspace, stack), report)
+    require_state(pulumi)
+    groups = group_resources(pulumi.checkpoint().get("resources") or [])
     rows = layer(groups)
     boxes = [
         [Box(group.name, group.kind, tuple(group.members), tuple(sorted(group.after))) for group in row] for row in rows

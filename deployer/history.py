@@ -51,8 +51,9 @@ def load_history(workspace: Workspace, stack: str, report: Report) -> list[Updat
         DeployError: it was never brought up.
     """
     settings = load_settings(workspace, stack)
-    require_state(workspace, stack)
-    return read_history(open_stack(workspace, stack, settings, report))
+    pulumi = open_stack(workspace, stack, settings, report)
+    require_state(pulumi)
+    return read_history(pulumi)
 
 
 def read_history(pulumi: Pulumi) -> list[Update]:

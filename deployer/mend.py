@@ -9,7 +9,6 @@ from typing import Any
 
 from deployer.errors import DeployError
 from deployer.kube import Kube
-from deployer.project import load_checkpoint
 from deployer.pulumi_process import Pulumi, remove_dead_locks
 from deployer.report import Report
 from deployer.stack import is_embedded
@@ -55,10 +54,10 @@ def mend(pulumi: Pulumi, settings: Mapping[str, Any], report: Report) -> list[st
         DeployError: another update of the stack is under way, or only a person can tell what is right.
     """
     mended = []
-    if remove_dead_locks(pulumi.workspace, pulumi.stack):
+    if pulumi.is_kept_here and remove_dead_locks(pulumi.workspace, pulumi.stack):
         mended.append("removed the lock of a run that was killed")
     pulumi.init_stack()
-    pending = load_checkpoint(pulumi.workspace, pulumi.stack).get("pending_operations") or []
+    pending = pulumi.checkpoint().get("pending_operations") or []
     if pending:
         report.note(f"clearing up {len(pending)} unfinished operations")
         _clear(pulumi, settings, parse_begun(pending), report)

@@ -7,7 +7,7 @@ from typing import Any
 
 from deployer.checks import load_settings
 from deployer.errors import DeployError
-from deployer.project import state_file
+from deployer.pulumi_process import Pulumi
 from deployer.report import Report
 from deployer.stack import open_stack
 from deployer.workspace import Workspace
@@ -20,19 +20,20 @@ def load_outputs(workspace: Workspace, stack: str, report: Report) -> dict[str, 
         DeployError: the stack was never brought up.
     """
     settings = load_settings(workspace, stack)
-    require_state(workspace, stack)
     pulumi = open_stack(workspace, stack, settings, report)
+    require_state(pulumi)
     return dict(json.loads(pulumi.read("stack", "output", "--json")))
 
 
-def require_state(workspace: Workspace, stack: str) -> None:
-    """See that the stack was brought up from this checkout.
+def require_state(pulumi: Pulumi) -> None:
+    """See that the stack was brought up.
 
     Raises:
         DeployError: it was not.
     """
-    if not state_file(workspace, stack).exists():
+    if not pulumi.exists():
+        where = "from this checkout" if pulumi.is_kept_here else f"to {pulumi.environ['PULUMI_BACKEND_URL']}"
         raise DeployError(
-            f"Stack {stack} has not been brought up from this checkout.",
-            advice=f"`./stampchat up {stack}` does.",
+            f"Stack {pulumi.stack} has not been brought up {where}.",
+            advice=f"`./stampchat up {pulumi.stack}` does. Where a team shares the state, PULUMI_BACKEND_URL names it.",
         )

@@ -15,27 +15,33 @@ from pathlib import Path
 from typing import Any
 
 from deployer.errors import DeployError, ProcessError, StoppedError
-from deployer.project import load_project, passphrase_file, project_folder, state_file
+from deployer.project import load_checkpoint, load_project, passphrase_file, project_folder, state_file
 from deployer.workspace import Workspace
 
 
-def engine_environment(workspace: Workspace, paths: Sequence[Path], *, stand_in: bool) -> dict[str, str]:
+def engine_environment(
+    workspace: Workspace, paths: Sequence[Path], *, stand_in: bool, embedded: bool = True
+) -> dict[str, str]:
     """Name the variables that the engine needs to work on this checkout's stacks.
 
     Args:
         workspace: the checkout.
         paths: folders that go in front of PATH: the engine's own and its plugins'.
         stand_in: whether the plugins are ours; then nothing may be looked for on the network.
+        embedded: whether the stack runs on a cluster of this checkout's own, with its state and its kubeconfig here.
+            Any other stack's state may be in a bucket that a team shares, and its kubeconfig is the user's.
     """
+    here = f"file://{workspace.state / 'backend'}"
     environ = {
         "PULUMI_HOME": str(workspace.pulumi_home),
-        "PULUMI_BACKEND_URL": f"file://{workspace.state / 'backend'}",
+        "PULUMI_BACKEND_URL": here if embedded else os.environ.get("PULUMI_BACKEND_URL") or here,
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase_file(workspace)),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "KUBECONFIG": str(workspace.cluster / "kubeconfig"),
         "PYTHONPATH": str(workspace.root),
         "PATH": os.pathsep.join([*(str(path) for path in paths), os.environ.get("PATH", os.defpath)]),
     }
+    if embedded:
+        environ["KUBECONFIG"] = str(workspace.cluster / "kubeconfig")
     if stand_in:
         environ["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "1"
     return environ
@@ -73,8 +79,27 @@ class Pulumi:
 
     def init_stack(self) -> None:
         """Make the stack's empty state unless it exists."""
-        if not state_file(self.workspace, self.stack).exists():
+        if not self.exists():
             self.read("stack", "init", self.stack, stack_option=False)
+
+    @property
+    def is_kept_here(self) -> bool:
+        """Tell whether the stack's state lies in this checkout, and not in a place that others share."""
+        return self.environ.get("PULUMI_BACKEND_URL", "") in ("", f"file://{self.workspace.state / 'backend'}")
+
+    def exists(self) -> bool:
+        """Tell whether the stack has a state."""
+        if self.is_kept_here:
+            return state_file(self.workspace, self.stack).exists()
+        listed = json.loads(self.read("stack", "ls", "--json", stack_option=False) or "[]")
+        return any(str(entry.get("name")).rpartition("/")[2] == self.stack for entry in listed)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return the newest state; empty before the first update. What is secret in it stays encrypted."""
+        if self.is_kept_here:
+            return load_checkpoint(self.workspace, self.stack)
+        exported = json.loads(self.read("stack", "export")) if self.exists() else {}
+        return dict(exported.get("deployment") or {})
 
     def read(self, *args: str, stack_option: bool = True) -> str:
         """Run a command that changes no resource and return what it prints.

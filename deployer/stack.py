@@ -64,14 +64,17 @@ def open_stack(workspace: Workspace, stack: str, settings: Mapping[str, Any], re
     engine = ensure_engine(workspace, report)
     plugins = ensure_plugins(workspace, report)
     write_project(workspace, stack, settings, local_values(workspace, settings))
-    return Pulumi(engine.pulumi, workspace, stack, stack_environment(workspace, engine.pulumi, plugins))
+    return Pulumi(engine.pulumi, workspace, stack, stack_environment(workspace, engine.pulumi, plugins, settings))
 
 
-def stack_environment(workspace: Workspace, pulumi: Path, plugins: Plugins) -> dict[str, str]:
-    """Name the variables under which an engine finds its plugins and this checkout's state."""
+def stack_environment(
+    workspace: Workspace, pulumi: Path, plugins: Plugins, settings: Mapping[str, Any]
+) -> dict[str, str]:
+    """Name the variables under which an engine finds its plugins and the stack's state."""
     silence_log(workspace)
     paths = [pulumi.parent, *plugins.path_entries]
-    return engine_environment(workspace, paths, stand_in=plugins.source == "stand-in") | dict(plugins.environment)
+    stand_in, embedded = plugins.source == "stand-in", is_embedded(settings)
+    return engine_environment(workspace, paths, stand_in=stand_in, embedded=embedded) | dict(plugins.environment)
 
 
 def forget_lost_cluster(workspace: Workspace, stack: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from deployer.checks import load_settings
 from deployer.errors import UsageError
 from deployer.project import load_project
-from deployer.pulumi_process import is_engine
+from deployer.pulumi_process import Pulumi, is_engine
 from deployer.report import Report
 from deployer.stack import open_stack
 from deployer.workspace import Workspace
@@ -50,7 +50,9 @@ def unlock(workspace: Workspace, stack: str, report: Report, *, confirm: Callabl
     Raises:
         UsageError: not confirmed, or an update of this machine is still running.
     """
-    settings = load_settings(workspace, stack)
+    pulumi = open_stack(workspace, stack, load_settings(workspace, stack), report)
+    if not pulumi.is_kept_here:
+        return _unlock_elsewhere(pulumi, confirm)
     locks = find_locks(workspace, stack)
     if not locks:
         return []
@@ -63,8 +65,23 @@ def unlock(workspace: Workspace, stack: str, report: Report, *, confirm: Callabl
     question = f"Stack {stack} is locked by {'; '.join(map(str, locks))}. Two updates at once would damage its state."
     if not confirm(question):
         raise UsageError("Not confirmed; nothing was changed.", advice="Answer yes, or give --yes.")
-    open_stack(workspace, stack, settings, report).read("cancel", "--yes")
+    pulumi.read("cancel", "--yes")
     return locks
+
+
+def _unlock_elsewhere(pulumi: Pulumi, confirm: Callable[[str], bool]) -> list[Lock]:
+    """Remove the lock in a place that others share; the engine does not say whose it is."""
+    where = pulumi.environ["PULUMI_BACKEND_URL"]
+    question = (
+        f"Whatever update of stack {pulumi.stack} holds its lock in {where} is taken for dead. If it is not, the two "
+        "would damage its state."
+    )
+    if not confirm(question):
+        raise UsageError(
+            "Not confirmed; nothing was changed.", advice="Ask who deploys; then answer yes, or give --yes."
+        )
+    pulumi.read("cancel", "--yes")
+    return [Lock(owner=f"somebody in {where}", pid=0, since="an unknown time", alive=None)]
 
 
 def find_locks(workspace: Workspace, stack: str) -> list[Lock]:

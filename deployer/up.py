@@ -149,7 +149,7 @@ class _Run:
 
     def find_plugins(self, display: Display) -> str:
         plugins = ensure_plugins(self.workspace, display)
-        self._environ = stack_environment(self.workspace, self._engine, plugins)
+        self._environ = stack_environment(self.workspace, self._engine, plugins, self.settings)
         if self.options.take_over:
             # The plugin's own setting, of every one of its providers.
             self._environ["PULUMI_K8S_ENABLE_PATCH_FORCE"] = "true"

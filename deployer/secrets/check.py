@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.project import load_checkpoint
 from deployer.report import Report
 from deployer.secrets.catalogue import DATABASES, FIREBASE, GENERATED, GIVEN, NAMESPACE, SINCE, Generated, Given
 from deployer.secrets.probe import probe_database
@@ -64,13 +63,14 @@ def check_secrets(workspace: Workspace, stack: str, report: Report, *, reach: bo
     """
     settings = load_stack_file(stack_path(workspace, stack))
     config = settings.get("config") or {}
-    values = Vault(workspace, stack, settings, report).open() if any(config.get(s.full_key) for s in GIVEN) else {}
+    vault = Vault(workspace, stack, settings, report)
+    values = vault.open() if any(config.get(secret.full_key) for secret in GIVEN) else {}
     reached = _reach(values, report) if reach else {}
     since = config.get(SINCE) or {}
     given = [_given(secret, config, values, since, reached.get(secret, "")) for secret in GIVEN]
     made = {
         str(resource["urn"]).rpartition("::")[2]: str(resource.get("created") or "")
-        for resource in load_checkpoint(workspace, stack).get("resources") or []
+        for resource in vault.checkpoint().get("resources") or []
         if str(resource.get("type")).startswith("random:")
     }
     return given + [_generated(secret, config, made) for secret in GENERATED]

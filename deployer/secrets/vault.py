@@ -21,7 +21,7 @@ import yaml
 
 from deployer.engine import ensure_engine
 from deployer.errors import ProcessError, UsageError
-from deployer.project import load_project, passphrase_file, state_file, write_project
+from deployer.project import load_project, passphrase_file, write_project
 from deployer.pulumi_process import engine_environment, silence_log
 from deployer.report import Report
 from deployer.workspace import Workspace
@@ -91,6 +91,12 @@ class Vault:
             shown = json.loads(self._run(folder, "config", "--show-secrets", "--json") or "{}")
         return {key: entry.get("value", "") for key, entry in shown.items()}
 
+    def checkpoint(self) -> dict[str, Any]:
+        """Return the stack's newest state; what is secret in it stays encrypted."""
+        with self._project() as folder:
+            exported = json.loads(self._run(folder, "stack", "export") or "{}")
+        return dict(exported.get("deployment") or {})
+
     @contextmanager
     def _project(self) -> Iterator[Path]:
         # For its side effect: a passphrase, should there be none.
@@ -101,7 +107,8 @@ class Vault:
             (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
             path = folder / f"Pulumi.{self._stack}.yaml"
             path.write_text(yaml.safe_dump(dict(self._settings), sort_keys=False), encoding="utf-8")
-            if not state_file(self._workspace, self._stack).exists():
+            listed = json.loads(self._run(folder, "stack", "ls", "--json", stack_option=False) or "[]")
+            if not any(str(entry.get("name")).rpartition("/")[2] == self._stack for entry in listed):
                 self._run(folder, "stack", "init", self._stack, stack_option=False)
             yield folder
         finally:
@@ -111,11 +118,12 @@ class Vault:
         engine = ensure_engine(self._workspace, self._report)
         silence_log(self._workspace)
         options = ["--stack", self._stack] if stack_option else []
+        paths = [engine.pulumi.parent]
         command = [str(engine.pulumi), *args, *options, "--non-interactive", "--color", "never"]
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, **engine_environment(self._workspace, [engine.pulumi.parent], stand_in=True)},
+            env={**os.environ, **engine_environment(self._workspace, paths, stand_in=True, embedded=False)},
             input=stdin,
             capture_output=True,
             text=True,
