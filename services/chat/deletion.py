@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -133,15 +134,32 @@ class Deleter:
     async def _erase_words(self, person: _Person, deadline: float) -> None:
         async with self._database.connection() as connection:
             names = [row["friendly_name"] for row in await connection.fetch(_NAMES, person.id)]
-            for place in await connection.fetch(_PLACES, person.id):
-                last: int | None = 0
-                while last is not None:
+            places = await connection.fetch(_PLACES, person.id)
+        for place in places:
+            last: int | None = 0
+            while last is not None:
+                async with self._commit() as connection:
                     last = await connection.fetchval(_ERASE, place["channel_id"], place["id"], last)
-                    _check(deadline)
+                _check(deadline)
+            async with self._commit() as connection:
                 for name in names:
                     await _reword(connection, place, name)
-            while await connection.fetchval(_STAMPS, person.id):
-                _check(deadline)
+        more = BATCH
+        while more:
+            async with self._commit() as connection:
+                more = await connection.fetchval(_STAMPS, person.id)
+            _check(deadline)
+
+    @asynccontextmanager
+    async def _commit(self) -> AsyncIterator[Connection]:
+        """Lend a connection for one commit, whose statements are planned for their values.
+
+        A plan for any values, to which Postgres goes over after some calls, may read the whole table for a room of few
+        messages, where one room has most of them.
+        """
+        async with self._database.transaction() as connection:
+            await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+            yield connection
 
     async def _close(self, person: _Person) -> bool:
         """Take the name away, unless the person takes part in a room again."""
