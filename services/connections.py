@@ -127,7 +127,7 @@ class GuardedHandler(RequestHandler):
         """End at once."""
         transport = self.transport
         self.force_close()
-        if isinstance(transport, asyncio.Transport):
+        if transport is not None:
             transport.abort()
 
     def handle_error(

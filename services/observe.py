@@ -49,6 +49,8 @@ def observe(port: str, metrics: Metrics, name_client: Callable[[web.Request], st
                 _log(port, request, name_client(request), status, seconds)
         if not response.prepared:
             response.headers[REQUEST_ID_HEADER] = request_id
+            # aiohttp would tell everybody its version and Python's.
+            response.headers[hdrs.SERVER] = "stampchat"
         return response
 
     return take_note

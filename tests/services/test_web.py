@@ -130,6 +130,7 @@ async def test_each_failure_has_its_status_and_the_one_shape(
     error = json.loads(text)["error"]
     assert (response.status, error["code"], set(error)) == (status, code, {"code", "message"})
     assert "secret" not in text
+    assert response.headers["Server"] == "stampchat"
     assert ("Retry-After" in response.headers) == (status == 503)
 
 
