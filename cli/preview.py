@@ -19,6 +19,7 @@ From = Annotated[
     list[Path] | None,
     typer.Option("--from", help="With --markdown: a report that --json printed, instead of a preview; repeatable."),
 ]
+Whole = Annotated[bool, typer.Option("--whole", help="With --markdown: however long it gets, for a job's summary.")]
 
 
 def preview(
@@ -30,6 +31,7 @@ def preview(
     as_json: AsJson = False,
     markdown: Markdown = False,
     reports: From = None,
+    whole: Whole = False,
 ) -> None:
     """Show what up would change in the cluster, and change nothing there.
 
@@ -50,9 +52,10 @@ def preview(
     if markdown or as_json:
         found = [_load(path) for path in reports] if reports else [_report(settings, options)]
         if markdown:
-            from deployer.comment import parse_section, render_comment
+            from deployer.comment import LIMIT, SUMMARY_LIMIT, parse_section, render_comment
 
-            write(render_comment([parse_section(report) for report in found]))
+            sections = [parse_section(report) for report in found]
+            write(render_comment(sections, limit=SUMMARY_LIMIT if whole else LIMIT))
         else:
             write_json(found[0] if len(found) == 1 else found)
         if any(report.get("error") or report.get("policies") for report in found):

@@ -14,6 +14,8 @@ from deployer.errors import UsageError
 
 # https://github.com/orgs/community/discussions/27190; the last few are kept for whatever a workflow adds.
 LIMIT = 65_000
+# A job's summary may have 1 MiB: https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
+SUMMARY_LIMIT = 1_000_000
 # By this line a workflow finds the comment that it wrote before, and edits it.
 MARKER = "<!-- stampchat preview -->"
 
