@@ -18,6 +18,8 @@ from typing import Any
 
 START_SECONDS = 60
 STOP_SECONDS = 60
+# Of postmaster.pid: the key and the number of the shared memory.
+SEGMENT_LINE = 6
 # Durable enough for a process that is killed; only a machine that loses power would need more.
 USUAL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
 
@@ -93,13 +95,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop the server at once, cutting its connections; start() brings it back with its data."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.kill()
-            self._process = None
+        self._end(signal.SIGINT)
 
     def kill(self) -> None:
         """End every process of the server with SIGKILL, as a crash of the machine would."""
@@ -130,9 +126,14 @@ class PostgresServer:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
+    def end(self) -> None:
+        """End the server for good, without a last checkpoint."""
+        self._end(signal.SIGQUIT)
+        self._forget_memory()
+
     def remove(self) -> None:
         """End the server and forget its data."""
-        self.kill()
+        self.end()
         shutil.rmtree(self.folder)
 
     def url(self, database: str, *, user: str = "postgres") -> str:
@@ -143,6 +144,24 @@ class PostgresServer:
     def log(self) -> str:
         """Return what the server has logged."""
         return (self.folder / "log").read_text(errors="replace")
+
+    def _forget_memory(self) -> None:
+        """Remove the segment of shared memory that a killed server leaves behind; its lock file names it."""
+        lock = self.data / "postmaster.pid"
+        lines = lock.read_text().splitlines() if lock.exists() else []
+        if len(lines) > SEGMENT_LINE and shutil.which("ipcrm"):
+            number = lines[SEGMENT_LINE].split()[1]
+            subprocess.run(["ipcrm", "-m", number], check=False, capture_output=True)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
 
     def _readable_binaries(self) -> Path:
         # Found and not imported: the package opens runtime folders of its own when it is.
@@ -196,4 +215,6 @@ def give(path: Path) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Return the processes of a server; where they cannot be listed, they end when they miss the first."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []

@@ -86,7 +86,8 @@ INSERT INTO channels (topic, friendly_name, inserted_at, updated_at)
 VALUES ('empty', 'Empty', {_T}), (NULL, NULL, {_T}), ('room_2_ab12cd34', 'Room 2 again', {_T});
 
 INSERT INTO members (channel_id, user_id, inserted_at, updated_at)
-SELECT r, 1 + (r * 7 + s * 499) % {USERS}, {_T} FROM generate_series(1, {ROOMS}) AS r, generate_series(1, {SEATS}) AS s;
+SELECT r, 1 + (r * 7 + s * 499) % {USERS}, {_T}
+FROM generate_series(1, {ROOMS}) AS r, generate_series(1, {SEATS}) AS s ORDER BY r, s;
 INSERT INTO members (channel_id, user_id, inserted_at, updated_at)
 SELECT {BIG_ROOM}, u, {_T} FROM generate_series(1, {USERS}, 5) AS u;
 -- Seats twice (one of them left), through a repeated person, of nobody, of no room, with no word on taking part.

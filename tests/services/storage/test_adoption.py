@@ -79,8 +79,11 @@ async def test_rooms_and_their_whole_history_are_served(served: tuple[House, str
             path = f"/channels/{room_id}/events?last_message_id={before}"
             answer = await house.call("GET", "chat", path, token=token)
             assert answer.status == 200, answer
-            seen += [message["id"] for message in answer.body["data"]["messages"]]
-            if answer.body["data"]["is_last_message"]:
+            page = answer.body["data"]
+            seen += [message["id"] for message in page["messages"]]
+            known = {member["id"] for member in page["members"]} | {None}
+            assert known >= {message["member_id"] for message in page["messages"]}
+            if page["is_last_message"]:
                 break
         connection = await asyncpg.connect(urls["chat"])
         newest = "SELECT id FROM messages WHERE channel_id = $1 ORDER BY id DESC LIMIT $2"

@@ -78,20 +78,21 @@ async def small(durable: PostgresServer) -> AsyncIterator[tuple[Disk, dict[str, 
 
 
 @pytest.fixture
-def cramped(tmp_path: Path) -> Iterator[tuple[Disk, PostgresServer]]:
+def cramped() -> Iterator[tuple[Disk, PostgresServer]]:
     """Put a whole server on a small disk."""
     server = PostgresServer({"synchronous_commit": "on", "max_wal_size": "48MB", "min_wal_size": "32MB"})
-    give(tmp_path)
-    with mounted(server.folder / "disk", "260m") as disk:
-        server.data = disk.folder / "data"
-        server.data.mkdir(mode=0o700)
-        give(server.data)
-        try:
-            server.start()
-            yield disk, server
-        finally:
-            server.kill()
-    server.remove()
+    try:
+        with mounted(server.folder / "disk", "260m") as disk:
+            server.data = disk.folder / "data"
+            server.data.mkdir(mode=0o700)
+            give(server.data)
+            try:
+                server.start()
+                yield disk, server
+            finally:
+                server.end()
+    finally:
+        server.remove()
 
 
 async def shout_until_refused(phoenix: Phoenix, topic: str, told: dict[int, str]) -> str:
