@@ -97,7 +97,7 @@ def test_secrets_go_to_jobs_that_a_fork_does_not_reach() -> None:
 
 
 class Runner:
-    """Run a step as GitHub's runner does, with scripts in place of programs that it has and we have not, `gh` above all."""
+    """Run a step as GitHub's runner does, with scripts in place of what it has and we have not, `gh` above all."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
