@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from services.chat import sql
 from services.chat.errors import Refusal
@@ -13,30 +12,24 @@ from services.chat.models import (
     Change,
     ChatMessage,
     Draft,
-    Member,
     Page,
     Place,
     Room,
     Seat,
     Stamp,
     User,
-    member_from,
     message_from,
     seat_from,
     stamp_from,
     user_from,
 )
+from services.chat.related import fetch_members, fetch_stamps
 from services.database import Connection, Database
 from services.errors import Conflict, NotAuthenticated, NotFound
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    import asyncpg
-
 PAGE_SIZE = 60
 MAX_ID = (1 << 63) - 1
-# What a person without a name is called in a sentence.
+# What they are called who have no name.
 NAMELESS = "Somebody"
 _FALLBACK = {
     "create_chat": "${name} started the chat",
@@ -95,9 +88,9 @@ class Store:
             if not rows:
                 await self.find_user(connection, identity)
                 return []
-            members, owners = await self._members(connection, [row["room_id"] for row in rows])
+            members, owners = await fetch_members(connection, [row["room_id"] for row in rows])
             muted = {member_id for row in rows for member_id in row["muted"]}
-            stamps = await self._stamps(connection, rows, muted)
+            stamps = await fetch_stamps(connection, rows, muted)
         return [
             Room(
                 id=row["room_id"],
@@ -202,8 +195,8 @@ class Store:
                 raise NotFound("There is no such channel.")
             # One more than a page says whether there are more, without counting.
             rows = await connection.fetch(sql.PAGE, channel_id, before, PAGE_SIZE + 1, place["muted"])
-            stamps = await self._stamps(connection, rows[:PAGE_SIZE], place["muted"])
-            members, _ = await self._members(connection, [channel_id])
+            stamps = await fetch_stamps(connection, rows[:PAGE_SIZE], place["muted"])
+            members, _ = await fetch_members(connection, [channel_id])
         return Page(
             is_last_message=len(rows) <= PAGE_SIZE,
             messages=[message_from(row, tuple(stamps[row["id"]])) for row in rows[:PAGE_SIZE]],
@@ -241,15 +234,14 @@ class Store:
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(sql.AFTER, channel_id, message_id, most, list(muted))
-            stamps = await self._stamps(connection, rows, muted)
+            stamps = await fetch_stamps(connection, rows, muted)
         return [message_from(row, tuple(stamps[row["id"]])) for row in rows]
 
     async def add_messages(self, drafts: Sequence[Draft]) -> list[ChatMessage | Literal["known"] | None]:
         """Store a batch in one commit.
 
         Returns:
-            For each draft, in order: the message; "known" when its client id is stored already; None when its sender
-            takes no part in the room.
+            For each draft, in order: the message; "known" when it is stored already; None from who takes no part.
         """
         columns = zip(*((draft.member_id, draft.body, draft.client_id) for draft in drafts), strict=True)
         results: list[ChatMessage | Literal["known"] | None] = [None] * len(drafts)
@@ -306,30 +298,3 @@ class Store:
         )
         assert row is not None  # noqa: S101  # INSERT … RETURNING without a condition
         return message_from(row)
-
-    @staticmethod
-    async def _members(
-        connection: Connection, channel_ids: list[int]
-    ) -> tuple[defaultdict[int, list[Member]], dict[int, int]]:
-        """Return the members of each room, and which of them owns it."""
-        members: defaultdict[int, list[Member]] = defaultdict(list)
-        oldest: dict[int, tuple[datetime, int]] = {}
-        for row in await connection.fetch(sql.MEMBERS, channel_ids):
-            room = row["channel_id"]
-            members[room].append(member_from(row))
-            if row["is_participant"]:
-                since = (row["participant_since"], row["id"])
-                oldest[room] = min(since, oldest.get(room, since))
-        return members, {room: member_id for room, (_, member_id) in oldest.items()}
-
-    @staticmethod
-    async def _stamps(
-        connection: Connection, messages: Sequence[asyncpg.Record], muted: Collection[int]
-    ) -> defaultdict[int, list[Stamp]]:
-        stamps = defaultdict(list)
-        ids = [row["id"] for row in messages if row["id"] is not None and row["deleted_at"] is None]
-        if ids:
-            for row in await connection.fetch(sql.STAMPS, ids):
-                if row["member_id"] not in muted:
-                    stamps[row["message_id"]].append(stamp_from(row))
-        return stamps

@@ -21,8 +21,9 @@ from services.chat.errors import Refusal
 from services.chat.extensions import Event, Extension, Joined
 from services.chat.features import sql
 from services.chat.features.doors import Pace, find_place, refusing
-from services.chat.models import ChatMessage, Seat, message_from, stamp_from
+from services.chat.models import ChatMessage, Seat, message_from
 from services.chat.names import parse_id, parse_text, room_topic
+from services.chat.related import fetch_stamps
 from services.chat.routes import path_id
 from services.database import Connection, Database
 from services.errors import Conflict, NotFound
@@ -100,8 +101,7 @@ class Edits(Extension):
                 changed = row["body"] != body
                 if changed:
                     row = await _change(connection, sql.EDIT, message_id, body)
-                stamps = tuple(stamp_from(stamp) for stamp in await connection.fetch(core_sql.STAMPS, [message_id]))
-            message = message_from(row, stamps)
+            message = message_from(row)
             if changed:
                 self._tell(topic, "edit", message)
             return message
@@ -157,14 +157,10 @@ class Edits(Extension):
         most = self._most_changes
         async with self._database.connection() as connection:
             rows = await connection.fetch(sql.CHANGES, seat.channel_id, since, most + 1, list(seat.muted))
-            ids = [row["id"] for row in rows if row["deleted_at"] is None]
-            stamps: dict[int, list[Any]] = {}
-            for stamp in await connection.fetch(core_sql.STAMPS, ids) if ids else ():
-                if stamp["member_id"] not in seat.muted:
-                    stamps.setdefault(stamp["message_id"], []).append(stamp_from(stamp))
+            stamps = await fetch_stamps(connection, rows, seat.muted)
         if len(rows) > most:
             return None
-        return [message_from(row, tuple(stamps.get(row["id"], ()))) for row in reversed(rows)]
+        return [message_from(row, tuple(stamps[row["id"]])) for row in reversed(rows)]
 
     def _check_edit(self, row: asyncpg.Record) -> None:
         if row["type"] == "chat_info" or not row["is_mine"]:

@@ -235,9 +235,9 @@ async def test_every_call_asks_for_a_token(chat: ChatService, signer: Signer) ->
         for person in (expired, nothing):
             assert (await person.call(method, path, body))[0] == 401, path
 
-    status, answer = await stranger.call("POST", "/channels", {"channel_name": "a"})
-
-    assert (status, answer["error"]["code"]) == (401, "unknown_user")
+    for call in (("POST", "/channels", {"channel_name": "a"}), ("GET", "/channels", None)):
+        status, answer = await stranger.call(*call)
+        assert (status, answer["error"]["code"]) == (401, "unknown_user")
 
 
 async def test_a_person_without_a_name_can_chat(chat: ChatService) -> None:

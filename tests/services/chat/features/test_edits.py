@@ -39,6 +39,23 @@ async def test_an_edit_is_told_and_shown(chat: ChatService) -> None:
     assert "edited_at" not in page[1]
 
 
+async def test_an_edit_leaves_the_stamps_and_does_not_tell_them_again(chat: ChatService) -> None:
+    """Tell the text alone, as a shout does; the page has the stamps."""
+    ada, _, room, topic = await pair(chat)
+    hers = await ada.enter(room)
+    said = await hers.shout(topic, "a")
+    await hers.push(topic, "stamp", {**STAMP, "messageId": said["id"]})
+    await hers.heard(topic, "stamp")
+
+    _, broadcast = await answered(hers, topic, "edit", {"message_id": said["id"], "message": "b"})
+
+    page = (await ada.get(f"/channels/{room['id']}/events"))["data"]["messages"]
+    assert (broadcast["data"]["stamps"], len(page[0]["stamps"])) == ([], 1)
+    again = await ada.open()
+    await again.join(topic, {"changes_since": said["inserted_at"]})
+    assert len((await again.receive())[4]["messages"][0]["stamps"]) == 1
+
+
 async def test_a_deleted_message_leaves_a_tombstone(chat: ChatService) -> None:
     """Keep its place, without text and stamps; nothing of it is left in the database."""
     ada, bob, room, topic = await pair(chat)
