@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -51,6 +52,9 @@ def local(
     """
     from deployer.local import LocalOptions, run
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal of another encoding shows a question mark for what it lacks; it ends nothing.
+        sys.stdout.reconfigure(errors="replace")
     settings = settings_of(context)
     options = LocalOptions(
         port=port,

@@ -65,6 +65,11 @@ class Layout:
     database: Path
 
     @property
+    def data(self) -> Path:
+        """Postgres's data folder."""
+        return self.database / "data"
+
+    @property
     def secrets(self) -> Path:
         """The generated secrets, a file each; only their owner reads them."""
         return self.folder / "secrets"

