@@ -29,6 +29,7 @@ QUOTA_SECONDS = 60.0
 FIRST_SECONDS = 1.0
 MOST_SECONDS = 600.0
 DATABASE_SECONDS = 1.0
+ALERT_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Workers:
         self._metrics = metrics
         self._breaker = Breaker()
         self._is_closing = False
+        self._alerted: dict[str, float] = {}
         self._bells: list[asyncio.Event] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -151,8 +153,7 @@ class Workers:
             age = self._settings.ttl_seconds - delivery.seconds_left
             self._metrics.delivery_seconds.observe(max(0.0, age + time.monotonic() - started))
         if result.is_alert:
-            self._metrics.alerts.labels(result.reason).inc()
-            logger.error("pushes need a person's attention", extra={"fields": {"reason": result.reason}})
+            self._alert(result.reason)
         match result.outcome:
             case Outcome.LATER:
                 self._breaker.fail(delivery.token, result.retry_after)
@@ -163,6 +164,14 @@ class Workers:
             case outcome:
                 self._breaker.succeed()
                 return Settled(delivery, outcome, result.reason), outcome
+
+    def _alert(self, reason: str) -> None:
+        """Call for a person; one line a minute says as much as one a device."""
+        self._metrics.alerts.labels(reason).inc()
+        now = time.monotonic()
+        if now - self._alerted.get(reason, -ALERT_SECONDS) >= ALERT_SECONDS:
+            self._alerted[reason] = now
+            logger.error("pushes need a person's attention", extra={"fields": {"reason": reason}})
 
     def _judge(self, delivery: Delivery) -> Settled | None:
         """Say what is to become of what is not to be tried at all."""
