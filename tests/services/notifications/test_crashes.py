@@ -331,3 +331,46 @@ async def test_two_processes_share_the_work(  # noqa: PLR0917  # fixtures
 
     await until(lambda: is_all_sent(rows))
     assert fcm.got == {"phone": 200}
+
+
+async def test_a_slow_fcm_delays_no_message(
+    start: Start, room: Room, notifications_environ: dict[str, str], rows: Rows, fcm: FcmStandIn
+) -> None:
+    """Each is told while FCM has answered to nobody; then the newest is on the device."""
+    await rows.register(bob="phone")
+    fcm.may_answer.clear()
+    notifications = await start("notifications", notifications_environ)
+    chat = await start("chat", {**room.environ, "STAMPCHAT_NOTIFICATIONS_INTERNAL_URL": notifications.internal})
+
+    await room.shout(chat, "first")
+    await until(lambda: is_busy(fcm, 1))
+    await room.shout(chat, *(str(n) for n in range(20)), "last")
+    await until(lambda: is_empty(room))
+    assert fcm.got.total() == 0
+
+    fcm.may_answer.set()
+    await until(lambda: has(fcm, "Ada: last"))
+
+
+async def test_two_chat_processes_hand_each_message_over_once(
+    start: Start, room: Room, notifications_environ: dict[str, str], rows: Rows, fcm: FcmStandIn
+) -> None:
+    """Their dispatchers share one outbox."""
+    await rows.register(bob="phone")
+    notifications = await start("notifications", notifications_environ)
+    environ = {**room.environ, "STAMPCHAT_NOTIFICATIONS_INTERNAL_URL": notifications.internal}
+    both = await asyncio.gather(start("chat", environ), start("chat", environ))
+
+    await asyncio.gather(*(room.shout(chat, *(f"{n}" for n in range(30))) for chat in both))
+
+    await until(lambda: is_empty(room))
+    keys = [row["key"] for row in await rows.connection.fetch("SELECT key FROM deliveries")]
+    ids = [row["id"] for row in await room.connection.fetch("SELECT id FROM messages")]
+    assert sorted(keys) == sorted(f"message:{number}" for number in ids)
+    assert len(keys) == 60
+    await until(lambda: has_newest(fcm, max(ids)))
+
+
+async def has_newest(fcm: FcmStandIn, number: int) -> bool:
+    """Say whether the newest message has arrived."""
+    return str(number) in [message["data"]["message_id"] for message in fcm.messages]
