@@ -143,3 +143,15 @@ async def test_everything_works_behind_the_pooler(pooled: dict[str, str], open_h
     await asyncio.gather(*map(live, range(len(users))))
     again = await asyncio.gather(*(house.login(name) for name in names))
     assert [user["id"] for user in again] == [user["id"] for user in users]
+    await _handed_over(pooled["chat"])
+    gone = await house.call("DELETE", "auth", "/account", token=users[0]["token"])
+    assert gone.status in {200, 202}
+
+
+async def _handed_over(url: str) -> None:
+    """Return when every push was claimed from the outbox and handed over."""
+    connection = await asyncpg.connect(url, statement_cache_size=0)
+    async with asyncio.timeout(30):
+        while await connection.fetchval("SELECT count(*) FROM push_outbox"):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await connection.close()
