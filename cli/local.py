@@ -68,6 +68,11 @@ def local(
         quiet=settings.quiet,
     )
     code = run(settings.workspace, options, sys.stdout)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # `local | head`: nobody is left to be told, and Python need not try it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(code)
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 import pytest
 
@@ -51,7 +51,7 @@ class Command:
         return self._process.pid
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self._command(*words), env=self._environ, capture_output=True, text=True, check=False)
+        return subprocess.run(self._command(*words), env=self.environ, capture_output=True, text=True, check=False)
 
     def start(self, *words: str) -> None:
         self._number += 1
@@ -59,7 +59,7 @@ class Command:
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 self._command("local", "--port", str(self.port), *words),
-                env=self._environ,
+                env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -118,7 +118,7 @@ class Command:
         return [str(self.checkout / "stampchat"), *words]
 
     @property
-    def _environ(self) -> dict[str, str]:
+    def environ(self) -> dict[str, str]:
         own = {key: value for key, value in os.environ.items() if not key.startswith(("STAMPCHAT_", "COV_"))}
         return own | {"STAMPCHAT_VENV": sys.prefix, "STAMPCHAT_CACHE": str(self.checkout / "cache")}
 
@@ -155,6 +155,15 @@ def ask(url: str, body: object = None) -> Any:
         return json.load(answer)
 
 
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # the same
+            return int(answer.status)
+    except HTTPError as error:
+        with error:
+            return error.code
+
+
 def log_in(command: Command, name: str) -> Any:
     return ask(f"{command.url}/auth/login", {"authProvider": "dev", "token": name})
 
@@ -180,6 +189,8 @@ def test_two_people_chat_and_one_ctrl_c_ends_all_of_it(command: Command) -> None
 
     assert len(results) > 20
     assert all(result.passed for result in results)
+    for path in ("/authtest", "/authentic/test", "/auth/internal/users", "/"):
+        assert status(f"{command.url}{path}") == 404
     second = command.run("local")
     assert second.returncode == 2
     assert f"process {command.pid}, at {command.url}" in second.stderr
@@ -293,6 +304,23 @@ def test_a_second_ctrl_c_kills(command: Command) -> None:
     command.hear("Ctrl-C again kills")
 
     assert command.interrupt() == 130
+
+
+def test_a_reader_who_leaves_ends_it_in_order(command: Command) -> None:
+    words = f"{command.checkout}/stampchat local --port {command.port} | head -n 1"
+
+    done = subprocess.run(
+        ["bash", "-c", f"{words}; echo ${{PIPESTATUS[0]}}"],
+        env=command.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT,
+    )
+
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""
+    assert command.processes() == {}
 
 
 def test_machines_read_json_lines(command: Command) -> None:
