@@ -34,6 +34,9 @@ INSERT INTO users (identity, friendly_name, inserted_at, updated_at) VALUES ($1,
 ON CONFLICT (identity) WHERE duplicate_of IS NULL DO NOTHING
 """
 
+MAX_BIGINT = (1 << 63) - 1
+
+# The last message by the room's own index: see PAGE.
 LIST_ROOMS = f"""
 SELECT c.id AS room_id, c.inserted_at AS room_inserted_at, c.friendly_name, c.topic,
   m.last_read_message_id, {UNREAD} AS unread, muted.ids AS muted, last.*
@@ -43,7 +46,9 @@ JOIN channels c ON c.id = m.channel_id
 -- OFFSET keeps the planner from asking again for every message.
 CROSS JOIN LATERAL (SELECT {MUTED} AS ids OFFSET 0) AS muted
 LEFT JOIN LATERAL (
-  SELECT {MESSAGE} FROM messages g WHERE g.channel_id = c.id AND {is_heard("muted.ids")} ORDER BY g.id DESC LIMIT 1
+  SELECT {MESSAGE} FROM messages g
+  WHERE (g.channel_id, g.id) <= (c.id, {MAX_BIGINT}) AND g.channel_id >= c.id AND {is_heard("muted.ids")}
+  ORDER BY g.channel_id DESC, g.id DESC LIMIT 1
 ) AS last ON true
 WHERE {PERSON}
 ORDER BY coalesce(last.id, 0) DESC, c.id DESC
@@ -126,16 +131,18 @@ JOIN channels c ON c.id = m.channel_id
 WHERE {PERSON} AND m.channel_id = $2
 """
 
-# The room is asked for by a subquery, so that it is no known one to the planner. Of a room that holds much of the table
-# it would else read all messages by their ids, which is slow where that room has long been quiet.
+# By the room's own index, whatever the planner knows: it has the order that is asked for, and the primary key has not.
+# Of a room that holds much of the table, or beside one that does, all messages would else be read by their ids.
 PAGE = f"""
-SELECT {MESSAGE} FROM messages g WHERE g.channel_id = (SELECT $1::bigint) AND g.id < $2 AND {is_heard("$4::bigint[]")}
-ORDER BY g.id DESC LIMIT $3
+SELECT {MESSAGE} FROM messages g
+WHERE (g.channel_id, g.id) < ($1::bigint, $2::bigint) AND g.channel_id >= $1 AND {is_heard("$4::bigint[]")}
+ORDER BY g.channel_id DESC, g.id DESC LIMIT $3
 """
 
 AFTER = f"""
-SELECT {MESSAGE} FROM messages g WHERE g.channel_id = (SELECT $1::bigint) AND g.id > $2 AND {is_heard("$4::bigint[]")}
-ORDER BY g.id LIMIT $3
+SELECT {MESSAGE} FROM messages g
+WHERE (g.channel_id, g.id) > ($1::bigint, $2::bigint) AND g.channel_id <= $1 AND {is_heard("$4::bigint[]")}
+ORDER BY g.channel_id, g.id LIMIT $3
 """
 
 # Ids are drawn in the order of the batch, so that a room's ids rise in the order in which it is told. A draft whose

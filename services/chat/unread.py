@@ -14,11 +14,12 @@ MOST_OF_A_ROOM = 99
 MOST_LOOKED_AT = 300
 MOST = 999
 
+# In the order of the room's own index, which the planner can have in no other way, whatever it believes of the room.
 _ONES = f"""
   SELECT FROM (
     SELECT g.member_id, g.type, g.deleted_at FROM messages g
-    WHERE g.channel_id = m.channel_id AND g.id > m.last_read_message_id
-    ORDER BY g.id DESC LIMIT {MOST_LOOKED_AT}
+    WHERE (g.channel_id, g.id) > (m.channel_id, m.last_read_message_id) AND g.channel_id <= m.channel_id
+    ORDER BY g.channel_id DESC, g.id DESC LIMIT {MOST_LOOKED_AT}
   ) AS g
   WHERE g.member_id <> m.id AND coalesce(g.type, 'chat') = 'chat' AND g.deleted_at IS NULL
     AND NOT EXISTS (
