@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_PORT = 65535
 # A credential or a seed shorter than this was typed, not generated.
 MIN_SECRET = 32
+# As libpq calls the authorities that the machine trusts.
+_SYSTEM = "system"
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -273,9 +276,22 @@ def _database_url(source: Source, name: str) -> Secret:
         source.problem(name, f"asks for sslmode={mode}, not one of {', '.join(SSL_MODES)}")
     for option in ("sslrootcert", "sslcert", "sslkey"):
         path = query.get(option, [""])[-1]
-        if path and not os.access(path, os.R_OK):
+        if path and path != _SYSTEM and not os.access(path, os.R_OK):
             source.problem(name, f"asks for {option}={path}, which cannot be read")
+    if mode.startswith("verify-") and query.get("sslrootcert", [_SYSTEM])[-1] == _SYSTEM:
+        return _trust_system(source, name, url)
     return url
+
+
+def _trust_system(source: Source, name: str, url: Secret) -> Secret:
+    """Name the machine's file of authorities in an address that names none; asyncpg looks into the home folder alone."""
+    bundle = ssl.get_default_verify_paths().cafile or ""
+    if not bundle:
+        source.problem(name, "asks for a certificate to be verified; name the authority's file: sslrootcert=…")
+        return url
+    place, _, query = url.reveal().partition("?")
+    kept = [part for part in query.split("&") if part != f"sslrootcert={_SYSTEM}"]
+    return Secret(f"{place}?{'&'.join([*kept, f'sslrootcert={bundle}'])}")
 
 
 def load_internal_credential(source: Source) -> Secret:

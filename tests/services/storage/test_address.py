@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,26 @@ def test_the_migrating_role_is_optional(tmp_path: Path) -> None:
 
     assert problems == []
     assert settings.migrate_url.reveal() == "postgres://owner@h/d"
+
+
+@pytest.mark.parametrize("option", ["", "&sslrootcert=system"])
+def test_without_an_authority_those_of_the_machine_are_trusted(tmp_path: Path, option: str) -> None:
+    """As for a hosted database with a public certificate; asyncpg by itself would look into a home directory."""
+    bundle = ssl.get_default_verify_paths().cafile
+    if not bundle:
+        pytest.skip("NOT TESTED: this machine has no bundle of authorities")
+
+    settings, problems = load(tmp_path, DATABASE=f"postgresql://u:p@h/d?sslmode=verify-full{option}")
+
+    assert problems == []
+    assert settings.url.reveal() == f"postgresql://u:p@h/d?sslmode=verify-full&sslrootcert={bundle}"
+
+
+def test_a_machine_without_authorities_asks_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said at the start."""
+    nothing = ssl.get_default_verify_paths()._replace(cafile="")
+    monkeypatch.setattr("services.settings.ssl.get_default_verify_paths", lambda: nothing)
+
+    _, problems = load(tmp_path, DATABASE="postgresql://u:hunter2@h/d?sslmode=verify-full")
+
+    assert ["name the authority's file" in problems[0], "hunter2" in problems[0]] == [True, False]
