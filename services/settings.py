@@ -284,7 +284,7 @@ def _database_url(source: Source, name: str) -> Secret:
 
 
 def _trust_system(source: Source, name: str, url: Secret) -> Secret:
-    """Name the machine's file of authorities in an address that names none; asyncpg looks into the home folder alone."""
+    """Name the machine's file of authorities where an address names none; asyncpg looks into the home folder alone."""
     bundle = ssl.get_default_verify_paths().cafile or ""
     if not bundle:
         source.problem(name, "asks for a certificate to be verified; name the authority's file: sslrootcert=…")
