@@ -128,9 +128,16 @@ async def test_a_newer_token_keeps_a_socket(chat: ChatService, signer: Signer, t
     ],
 )
 async def test_a_bad_newer_token_is_refused(
-    chat: ChatService, signer: Signer, topic: str, payload: Any, reason: str
+    chat: ChatService,
+    signer: Signer,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    topic: str,
+    payload: Any,
+    reason: str,
 ) -> None:
-    """Say why, and keep the socket."""
+    """Say why, keep the socket, and log no token."""
+    caplog.set_level("DEBUG")
     ada = await chat.meet("Ada")
     room = await ada.make_room()
     topic = topic if topic == "phoenix" else f"room:{room['topic']}"
@@ -143,3 +150,4 @@ async def test_a_bad_newer_token_is_refused(
 
     assert refused == {"status": "error", "response": {"reason": reason}}
     assert (await hers.shout(f"room:{room['topic']}", "still here"))["body"] == "still here"
+    assert not [token for token in (ada.token, *made.values()) if token in caplog.text]

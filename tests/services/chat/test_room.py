@@ -207,3 +207,20 @@ def frames_of(data: bytes) -> list[bytes]:
         frames.append(data[start : start + size])
         data = data[start + size :]
     return frames
+
+
+def test_who_is_in_a_room_is_who_has_joined() -> None:
+    """Name each person once, and nobody whose join is still under way."""
+    rooms = Rooms(lambda _: None)
+    ears = [Ear("ada"), Ear("ada"), Ear("bob"), Ear("eve"), Ear("cy")]
+    ears[3].is_joined = False
+    for ear in ears[:4]:
+        rooms.enter("room:a", ear)
+    rooms.enter("room:b", ears[4])
+
+    assert rooms.identities("room:a") == {"ada", "bob"}
+    rooms.leave("room:a", ears[0])
+    assert rooms.identities("room:a") == {"ada", "bob"}
+    rooms.leave("room:a", ears[1])
+    assert rooms.identities("room:a") == {"bob"}
+    assert rooms.identities("room:none") == set()

@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any, cast
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from services.chat.bus import Cut, Told
@@ -34,6 +35,7 @@ class HeldChat:
         self.may_go = asyncio.Event()
         self.error: Exception | None = None
         self.shouts: list[Any] = []
+        self.whispers: list[Any] = []
         self.missed: list[dict[str, int]] = []
 
     async def find_seat(self, _identity: str, _topic: str) -> Seat:
@@ -55,6 +57,10 @@ class HeldChat:
         if self.error is not None:
             raise self.error
         self.shouts.append(payload)
+
+    def whisper(self, _seat: Seat, _topic: str, payload: Any, _but: object) -> None:
+        """Be Chat.whisper."""
+        self.whispers.append(payload)
 
 
 class Wire:
@@ -89,7 +95,7 @@ class TestSession:
         """Make a session between a held chat and a recording wire."""
         self.chat, self.wire, self.rooms = HeldChat(), Wire(), Rooms(lambda _: None)
         limits = Limits(pending_events=3)
-        shared = Shared(
+        self.shared = Shared(
             verifier=Verifier({}),
             chat=cast("Chat", self.chat),
             rooms=self.rooms,
@@ -99,7 +105,7 @@ class TestSession:
             extensions=Extensions(),
         )
         self.session = Session(
-            shared=shared,
+            shared=self.shared,
             claims=Claims(1, "ada", "Ada", None, None, auth_time=0, iat=0, exp=0),
             version=Version.V2,
             outlet=Outlet(cast("asyncio.Transport", self.wire), most=100, on_drop=lambda: None),
@@ -245,6 +251,46 @@ class TestSession:
             ("3", "error"),
             ("4", "error"),
         ]
+
+    @pytest.mark.parametrize("how", ["cut", "leave"])
+    async def test_a_whisper_that_waited_too_long_is_not_told(self, how: str) -> None:
+        """Whisper behind a shout that hangs, and be gone before it is stored: the room hears no more of them."""
+        self.chat.may_go.set()
+        self.push("phx_join")
+        await self.settle()
+        self.push("whisper", {"n": 1}, ref="2")
+        self.chat.may_go.clear()
+        self.push("shout", {"message": "slow"}, ref="3")
+        self.push("whisper", {"n": 2}, ref="4")
+        await self.settle()
+        if how == "cut":
+            self.rooms.deliver(Cut(TOPIC, "ada"))
+        else:
+            self.push("phx_leave", ref="5")
+        self.chat.may_go.set()
+        await self.settle()
+
+        assert self.chat.whispers == [{"n": 1}]
+        refused = [frame[4] for frame in self.wire.frames if frame[1] == "4"]
+        assert refused == [{"status": "error", "response": {"reason": "unmatched topic"}}]
+
+    async def test_a_process_that_stops_takes_nothing_new(self) -> None:
+        """Refuse what comes from then on, finish what came before, and answer heartbeats."""
+        self.chat.may_go.set()
+        self.push("phx_join")
+        await self.settle()
+        self.chat.may_go.clear()
+        self.push("shout", {"message": "before"}, ref="2")
+        await self.settle()
+        self.shared.is_stopping = True
+        self.push("shout", {"message": "after"}, ref="3")
+        self.session.receive(Message("phoenix", "heartbeat", {}, ref="4"))
+        self.chat.may_go.set()
+        await self.session.settle()
+
+        assert self.chat.shouts == [{"message": "before"}]
+        assert [(frame[1], frame[4]["status"]) for frame in self.wire.frames[1:]] == [("3", "error"), ("4", "ok")]
+        assert self.wire.frames[1][4]["response"] == {"reason": "this process is restarting; connect again"}
 
     async def test_too_many_waiting_events_are_refused(self) -> None:
         """Bound the inbox; heartbeats pass by it."""
