@@ -14,7 +14,9 @@ from deployer.engine import ensure_engine
 from deployer.errors import UsageError
 from deployer.events import Outcome, Reader
 from deployer.history import update_message
+from deployer.kube import Kube
 from deployer.mend import mend
+from deployer.outside import check_outside
 from deployer.plugins import ensure_plugins
 from deployer.preview import ShowOn, failure, plan, show_plan
 from deployer.project import write_project
@@ -85,7 +87,7 @@ class _Run:
         self.settings: dict[str, Any] = load_settings(workspace, options.stack)
         self.embedded = is_embedded(self.settings)
         self.outcome = Outcome()
-        self.url = str((self.settings.get("config") or {}).get("stampchat:url", ""))
+        self.url = public_url(self.settings)
         self._images = Background(self._build_images)
         self._engine: Path
         self._pulumi: Pulumi
@@ -116,6 +118,7 @@ class _Run:
             steps.append(Step("update", "apply the plan", self.update))
             if self.url or self.embedded:
                 steps.append(Step("ready", "ask every service through the gateway", self.wait_ready))
+                steps.append(Step("outside", "see that what serves is what was deployed", self.check_outside))
         return steps
 
     def check_machine(self, display: Display) -> str:
@@ -198,6 +201,11 @@ class _Run:
         wait_ready(self.url, display)
         return self.url
 
+    def check_outside(self, display: Display) -> str:
+        kube = Kube(self.workspace, self.settings)
+        count = check_outside(self.url, read_images(self._images_file), kube, display)
+        return f"{count} checks hold"
+
     def _earlier_images(self, images: Mapping[str, str]) -> Path:
         path = self.workspace.state / f"images-of-{self.options.stack}.json"
         path.write_text(json.dumps(dict(images), indent=2), encoding="utf-8")
@@ -205,6 +213,13 @@ class _Run:
 
     def _build_images(self, report: Report) -> dict[str, images.BuiltImage]:
         return images.build_images(self.workspace, report)
+
+
+def public_url(settings: Mapping[str, Any]) -> str:
+    """Name the address at which clients reach a stack; an embedded cluster's is known once it runs."""
+    config = settings.get("config") or {}
+    hostname = str(config.get("stampchat:hostname") or "")
+    return f"https://{hostname}" if hostname else str(config.get("stampchat:url") or "")
 
 
 def read_images(path: Path) -> dict[str, str]:
