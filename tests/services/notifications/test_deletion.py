@@ -48,13 +48,20 @@ async def test_devices_go_and_no_token_from_before_brings_one_back(
     for identity in ("ada_1", "bob_2"):
         assert await register(client, notifications, signer, identity=identity, minted_at=now - 60) == 200
 
+    connection = await asyncpg.connect(settings.database.url.reveal())
+    await connection.execute(
+        "INSERT INTO deliveries (key, identity, fcm_token, payload, state, expires_at)"
+        " SELECT state, identity, identity, 'words', state, now()"
+        " FROM unnest(ARRAY['ada_1', 'bob_2']) AS identity, unnest(ARRAY['waiting', 'sent', 'dead']) AS state"
+    )
+
     # A call that comes late, or twice, takes nothing back.
     for moment in (now, now - 30):
         assert await delete(client, notifications, credential, "ada_1", f"?minted_before={moment}") == 200
 
     assert await register(client, notifications, signer, identity="ada_1", minted_at=now - 1) == 401
     assert await register(client, notifications, signer, identity="bob_2", minted_at=now - 1) == 200
-    connection = await asyncpg.connect(settings.database.url.reveal())
+    assert await connection.fetchval("SELECT array_agg(DISTINCT identity) FROM deliveries") == ["bob_2"]
     rows = await connection.fetch("SELECT identity FROM tokens")
     assert [row["identity"] for row in rows] == ["bob_2"]
     assert await register(client, notifications, signer, identity="ada_1", minted_at=now) == 200
