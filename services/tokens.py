@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import logging
 import time
@@ -220,8 +221,7 @@ class Verifier:
         if len(token) > MAX_TOKEN_LENGTH:
             raise TokenError("The token is too long.")
         try:
-            kid = jwt.get_unverified_header(token).get("kid")
-            key = self._keys.get(kid) if isinstance(kid, str) else None
+            key = self._keys.get(_read_key_id(token))
             if key is None:
                 raise TokenError("The token is signed with a key that is not known here.")
             payload = jwt.decode(
@@ -236,5 +236,18 @@ class Verifier:
             return msgspec.convert(payload, Claims)
         except jwt.ExpiredSignatureError as error:
             raise TokenError("The token has expired.", code="token_expired") from error
-        except (jwt.PyJWTError, msgspec.ValidationError, ValueError) as error:
+        except (jwt.PyJWTError, msgspec.DecodeError, RecursionError, ValueError) as error:
             raise TokenError("The token is not valid.") from error
+
+
+class _Header(msgspec.Struct):
+    kid: str = ""
+
+
+def _read_key_id(token: str) -> str:
+    """Return which key a token says it is signed with; jwt.decode() then judges the header, with that key.
+
+    PyJWT would read all of the token for this, and read it again afterwards.
+    """
+    header = token.partition(".")[0]
+    return msgspec.json.decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)), type=_Header).kid
