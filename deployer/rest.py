@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,19 +49,22 @@ class Rest:
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
 
-    async def get(self, path: str, *, token: str = "") -> Answer:
+    async def get(self, path: str, *, token: str = "", headers: Mapping[str, str] | None = None) -> Answer:
         """Send a GET."""
-        return await asyncio.to_thread(self._send, "GET", path, None, token)
+        return await asyncio.to_thread(self._send, "GET", path, None, token, headers)
 
     async def post(self, path: str, body: dict[str, Any], token: str = "") -> Answer:
         """Send a POST with a JSON body."""
         return await asyncio.to_thread(self._send, "POST", path, json.dumps(body), token)
 
-    def _send(self, method: str, path: str, body: str | None, token: str) -> Answer:
+    def _send(
+        self, method: str, path: str, body: str | None, token: str, extra: Mapping[str, str] | None = None
+    ) -> Answer:
         secure = self._parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = kind(self._parts.netloc, timeout=_TIMEOUT)
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers.update(extra or {})
         if token:
             headers["Authorization"] = f"Bearer {token}"
         try:
