@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS stampchat_migrations (
 ALTER TABLE stampchat_migrations ADD COLUMN IF NOT EXISTS checksum text
 """
 _READ = "SELECT number, name, checksum FROM stampchat_migrations ORDER BY number"
+_PRESENT = "SELECT to_regclass('stampchat_migrations') IS NOT NULL"
 _DONE = "SELECT EXISTS (SELECT FROM stampchat_migrations WHERE number = $1)"
 _RECORD = "INSERT INTO stampchat_migrations (number, name, checksum) VALUES ($1, $2, $3)"
 _REMEMBER = "UPDATE stampchat_migrations SET checksum = $2 WHERE number = $1 AND checksum IS NULL"
@@ -169,9 +170,12 @@ class _Run:
 
     async def _read(self, migrations: Sequence[Migration]) -> Mapping[int, str]:
         """Return the names of what was applied, which is what our files say."""
+        # Asked for first: a read of a table that is not there would stand in the server's log as an error.
+        if not await self._connection.fetchval(_PRESENT):
+            await self._make_table()
         try:
             rows = await self._connection.fetch(_READ)
-        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+        except asyncpg.UndefinedColumnError:
             await self._make_table()
             rows = await self._connection.fetch(_READ)
         ours = {migration.number: migration for migration in migrations}
