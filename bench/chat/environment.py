@@ -43,6 +43,7 @@ def generator_python() -> Path:
             "install",
             "--quiet",
             "--disable-pip-version-check",
+            "--no-deps",
             "--require-hashes",
         ]
         _run([*install, "-r", LOCK], "the load generator's packages cannot be installed")

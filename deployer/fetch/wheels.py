@@ -26,7 +26,6 @@ def fetch_wheels(
     python_version: str = "3.11",
     report: Report,
     only: Sequence[str] = (),
-    no_deps: bool = False,
 ) -> list[Path]:
     """Return the wheels that a lock file names, for Linux on this machine's processor.
 
@@ -36,14 +35,13 @@ def fetch_wheels(
         python_version: the image's Python.
         report: where progress goes.
         only: names to take out of the lock; empty takes all.
-        no_deps: the lock need not name what the packages depend on.
 
     Raises:
         ProcessError: pip failed: no network, no wheel for this machine, a wrong hash.
         UsageError: a name in `only` is not in the lock.
     """
     wanted = _select(lock.read_text(encoding="utf-8"), only)
-    command = _pip(python_version, no_deps=no_deps)
+    command = _pip(python_version)
     key = hashlib.sha256("\n".join([wanted, *command[1:]]).encode()).hexdigest()[:16]
     folder = cache / "wheels" / key
     with exclusive(folder):
@@ -55,13 +53,14 @@ def fetch_wheels(
     return sorted(folder.glob("*.whl"))
 
 
-def _pip(python_version: str, *, no_deps: bool) -> list[str]:
+def _pip(python_version: str) -> list[str]:
     machine = _MACHINES[machine_arch()]
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC] + [f"manylinux2014_{machine}"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
     command += ["--require-hashes", "--only-binary=:all:", "--python-version", python_version, "--implementation", "cp"]
     command += [part for platform in platforms for part in ("--platform", platform)]
-    return [*command, "--no-deps"] if no_deps else command
+    # The lock is whole; resolving it again would only find newer releases and refuse them.
+    return [*command, "--no-deps"]
 
 
 def _download(command: Sequence[str], wanted: str, fresh: Path) -> None:

@@ -141,4 +141,4 @@ class Recipe:
             mark.write_text(date, encoding="utf-8")
 
     def _wheels(self, name: str) -> list[Path]:
-        return fetch_wheels(self._lock, cache=self._workspace.cache, report=self._report, only=[name], no_deps=True)
+        return fetch_wheels(self._lock, cache=self._workspace.cache, report=self._report, only=[name])

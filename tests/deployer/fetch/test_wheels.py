@@ -50,7 +50,7 @@ def test_the_wheels_of_a_lock_are_fetched_once(lock: Path, tmp_path: Path, monke
 
 
 def test_some_packages_can_be_taken_out_of_a_lock(lock: Path, tmp_path: Path) -> None:
-    wheels = fetch_wheels(lock, cache=tmp_path / "cache", report=Silent(), only=["Alpha.One"], no_deps=True)
+    wheels = fetch_wheels(lock, cache=tmp_path / "cache", report=Silent(), only=["Alpha.One"])
 
     assert [wheel.name for wheel in wheels] == ["alpha_one-1.0-py3-none-any.whl"]
 
