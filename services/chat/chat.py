@@ -35,7 +35,7 @@ class Chat:
         self._bus = bus
         self._notify = notify
         self._limits = limits
-        self._writer = Writer(store.add_messages, self._tell_said)
+        self._writer = Writer(store.add_messages, self._tell_said, store)
 
     async def join_room(self, identity: str, topic: str) -> None:
         """Make somebody a participant of the room that an invitation names.

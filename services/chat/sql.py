@@ -170,6 +170,19 @@ SELECT n.ordinal, n.id, n.inserted_at, n.channel_id, n.member_id, 'chat' AS type
 FROM numbered n LEFT JOIN added USING (id)
 """
 
+NEWEST = "SELECT max(id) FROM messages"
+
+SAID_SINCE = f"""
+SELECT c.topic, {MESSAGE}
+FROM unnest($1::bigint[]) AS asked (member_id)
+JOIN members m ON m.id = asked.member_id
+JOIN channels c ON c.id = m.channel_id
+JOIN LATERAL (
+  SELECT * FROM messages WHERE channel_id = m.channel_id AND id > $2 AND member_id = m.id AND type = 'chat'
+) AS g ON true
+ORDER BY g.id
+"""
+
 # The lock makes a stamp and the deletion of its message take turns.
 ADD_STAMP = f"""
 INSERT INTO stamps (member_id, channel_id, message_id, word, x_pos, y_pos, strength, inserted_at, updated_at)

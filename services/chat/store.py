@@ -23,6 +23,7 @@ from services.chat.models import (
     stamp_from,
     user_from,
 )
+from services.chat.names import room_topic
 from services.chat.related import fetch_members, fetch_stamps
 from services.database import Connection, Database
 from services.errors import Conflict, NotAuthenticated, NotFound
@@ -236,6 +237,17 @@ class Store:
             rows = await connection.fetch(sql.AFTER, channel_id, message_id, most, list(muted))
             stamps = await fetch_stamps(connection, rows, muted)
         return [message_from(row, tuple(stamps[row["id"]])) for row in rows]
+
+    async def newest_message(self) -> int:
+        """Return the greatest id of a message; 0 when there is none."""
+        async with self._database.connection() as connection:
+            return int(await connection.fetchval(sql.NEWEST) or 0)
+
+    async def said_since(self, member_ids: Sequence[int], message_id: int) -> list[tuple[str, ChatMessage]]:
+        """Return what some members have said after a message, oldest first, each with its room's topic."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(sql.SAID_SINCE, list(member_ids), message_id)
+        return [(room_topic(row["topic"]), message_from(row)) for row in rows]
 
     async def add_messages(self, drafts: Sequence[Draft]) -> list[ChatMessage | Literal["known"] | None]:
         """Store a batch in one commit.

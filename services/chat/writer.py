@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import asyncpg
 
-from services.chat.errors import Refusal
+from services.chat.doubts import Doubts, Memory
 from services.chat.models import ChatMessage, Draft
 from services.errors import RequestError, Unavailable
 from services.tracing import Span, current
@@ -56,11 +56,13 @@ class Writer:
     Args:
         store: stores a batch, as Store.add_messages does.
         publish: tells a room, by its topic, of a stored message.
+        memory: where to look up what a broken commit has stored after all.
     """
 
-    def __init__(self, store: StoreBatch, publish: Publish) -> None:
+    def __init__(self, store: StoreBatch, publish: Publish, memory: Memory | None = None) -> None:
         self._store = store
         self._publish = publish
+        self._doubts = Doubts(memory)
         self._queue: deque[_Said | _Change] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -138,10 +140,9 @@ class Writer:
         if not said:
             return
         try:
-            results = await self._store([item.draft for item in said])
-        except (RequestError, Refusal) as error:
-            for item in said:
-                _fail(item.done, error)
+            for topic, message in await self._doubts.settle():
+                self._tell(topic, message)
+            results = await self._commit(said)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             await self._store_each(said, error)
         except Exception as error:  # noqa: BLE001  # it goes to whoever asked
@@ -150,6 +151,13 @@ class Writer:
         else:
             for item, result in zip(said, results, strict=True):
                 self._finish(item, result)
+
+    async def _commit(self, said: Sequence[_Said]) -> list[Result]:
+        try:
+            return await self._store([item.draft for item in said])
+        except RequestError:
+            self._doubts.doubt(item.draft.member_id for item in said)
+            raise
 
     async def _store_each(self, said: Sequence[_Said], error: Exception) -> None:
         """Find the message that Postgres will not have, so that it fails alone."""
@@ -163,13 +171,17 @@ class Writer:
     def _finish(self, item: _Said, result: Result) -> None:
         if isinstance(result, ChatMessage):
             item.span.event("stored")
-            try:
-                self._publish(item.topic, result)
-                item.span.event("told")
-            except Exception:
-                # It is stored, and whoever missed it fetches it; the messages behind it must not suffer.
-                logger.exception("a room could not be told")
+            self._tell(item.topic, result)
+            item.span.event("told")
         _succeed(item.done, result)
+
+    def _tell(self, topic: str, message: ChatMessage) -> None:
+        self._doubts.tell(message)
+        try:
+            self._publish(topic, message)
+        except Exception:
+            # It is stored, and whoever missed it fetches it; the messages behind it must not suffer.
+            logger.exception("a room could not be told")
 
 
 def _succeed(done: asyncio.Future[Any], result: Any) -> None:

@@ -25,7 +25,17 @@ class HeldStore:
         self.may_go = asyncio.Event()
         self.may_go.set()
         self.error: Exception | None = None
+        self.left: list[tuple[str, ChatMessage]] = []
         self._id = 0
+
+    async def newest_message(self) -> int:
+        """Be Store.newest_message."""
+        return self._id
+
+    async def said_since(self, member_ids: Sequence[int], message_id: int) -> list[tuple[str, ChatMessage]]:
+        """Be Store.said_since: what a broken commit left, if it did."""
+        found = [(topic, message) for topic, message in self.left if message.member_id in member_ids]
+        return [(topic, message) for topic, message in found if message.id > message_id]
 
     async def add(self, drafts: Sequence[Draft]) -> list[Any]:
         """Be Store.add_messages."""
@@ -53,7 +63,9 @@ class TestWriter:
         """Make a writer that remembers what it tells."""
         self.told: list[str] = []
         self.store = HeldStore()
-        self.writer = Writer(self.store.add, lambda topic, message: self.told.append(f"{topic}:{message.body}"))
+        self.writer = Writer(
+            self.store.add, lambda topic, message: self.told.append(f"{topic}:{message.body}"), self.store
+        )
 
     def say(self, topic: str, body: str, member_id: int = 1) -> asyncio.Task[Any]:
         """Say something in the background."""
@@ -140,3 +152,31 @@ class TestWriter:
 
         assert self.told == ["a:1"]
         await self.writer.close()
+
+    async def test_what_a_broken_commit_stored_after_all_is_told_before_anything_newer(self) -> None:
+        """Once, in its room, and only of those whose commit was in doubt."""
+        await self.say("a", "one")
+        self.store.error = DatabaseUnavailable("The database does not answer.")
+        with pytest.raises(DatabaseUnavailable):
+            await self.say("a", "two", 7)
+        self.store.left = [
+            ("a", ChatMessage(50, LONG_AGO, 1, 7, "chat", "two", ())),
+            ("a", ChatMessage(51, LONG_AGO, 1, 8, "chat", "another's", ())),
+        ]
+        self.store.error = None
+
+        await self.say("a", "three", 9)
+        await self.say("a", "four", 7)
+
+        assert self.told == ["a:one", "a:two", "a:three", "a:four"]
+
+    async def test_a_commit_that_stored_nothing_leaves_nothing_to_tell(self) -> None:
+        """A first message that fails, too, when nothing was told before."""
+        self.store.error = DatabaseUnavailable("The database does not answer.")
+        with pytest.raises(DatabaseUnavailable):
+            await self.say("a", "one")
+        self.store.error = None
+
+        await self.say("a", "two")
+
+        assert self.told == ["a:two"]

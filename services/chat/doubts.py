@@ -1,0 +1,62 @@
+"""Find out what a commit has stored whose end nobody saw, before anything newer is told.
+
+A database that goes away in the middle of a commit may have carried it out. Whoever spoke is told that it failed, and
+sends it again; by then it is stored, under the same id of the client's, and would be told to nobody any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from services.chat.models import ChatMessage
+
+
+class Memory(Protocol):
+    """Be what the database remembers, as Store does."""
+
+    async def newest_message(self) -> int:
+        """Return the greatest id there is; 0 when there is none."""
+
+    async def said_since(self, member_ids: Sequence[int], message_id: int) -> list[tuple[str, ChatMessage]]:
+        """Return what these members have said after a message, oldest first, each with its room's topic."""
+
+
+class Doubts:
+    """Remember whose commits are in doubt, and up to where everything was told.
+
+    This process is the only one that writes what it tells, so whatever of those members lies behind that was theirs.
+
+    Args:
+        memory: the database; none where nothing is ever in doubt.
+    """
+
+    def __init__(self, memory: Memory | None) -> None:
+        self._memory = memory
+        self._told: int | None = None
+        self._members: set[int] = set()
+
+    def tell(self, message: ChatMessage) -> None:
+        """Remember that a message was told, or is known not to have to be."""
+        self._told = max(self._told or 0, message.id)
+
+    def doubt(self, member_ids: Iterable[int]) -> None:
+        """Remember members whose commit was not seen to end."""
+        self._members.update(member_ids)
+
+    async def settle(self) -> list[tuple[str, ChatMessage]]:
+        """Return what was stored after all and never told, oldest first; to be asked before every commit.
+
+        Raises:
+            RequestError: the database is still away; the doubt stays.
+        """
+        if self._memory is None:
+            return []
+        if self._told is None:
+            self._told = await self._memory.newest_message()
+        if not self._members:
+            return []
+        asked = sorted(self._members)
+        found = await self._memory.said_since(asked, self._told)
+        self._members.difference_update(asked)
+        return found
