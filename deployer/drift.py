@@ -12,9 +12,9 @@ from deployer import cluster
 from deployer.checks import load_settings
 from deployer.errors import DeployError
 from deployer.events import Change, Outcome, Reader, parse_change
+from deployer.locks import remove_dead_locks
 from deployer.outputs import require_state
 from deployer.preview import ShowOn, failure
-from deployer.pulumi_process import remove_dead_locks
 from deployer.stack import is_embedded, open_stack
 from deployer.steps import Display
 from deployer.workspace import Workspace

@@ -9,7 +9,8 @@ from typing import Any
 
 from deployer.errors import DeployError
 from deployer.kube import Kube
-from deployer.pulumi_process import Pulumi, remove_dead_locks
+from deployer.locks import remove_dead_locks
+from deployer.pulumi_process import Pulumi
 from deployer.report import Report
 from deployer.stack import is_embedded
 

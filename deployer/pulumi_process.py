@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployer.errors import DeployError, ProcessError, StoppedError
-from deployer.project import load_checkpoint, load_project, passphrase_file, project_folder, state_file
+from deployer.errors import ProcessError, StoppedError
+from deployer.project import load_checkpoint, passphrase_file, project_folder, state_file
 from deployer.workspace import Workspace
 
 
@@ -172,45 +172,6 @@ class Pulumi:
     def _command(self, args: Sequence[str], *, stack_option: bool) -> list[str]:
         stack = ["--stack", self.stack] if stack_option else []
         return [str(self.executable), *args, *stack, "--non-interactive"]
-
-
-def remove_dead_locks(workspace: Workspace, stack: str) -> int:
-    """Remove locks whose owner is gone, which a killed engine leaves behind.
-
-    Returns:
-        How many there were.
-
-    Raises:
-        DeployError: another update of the stack is under way.
-    """
-    removed = 0
-    project = load_project(workspace)["name"]
-    folder = workspace.state / "backend" / ".pulumi" / "locks" / "organization" / project / stack
-    for path in sorted(folder.glob("*.json")):
-        try:
-            owner = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            owner = {}
-        pid = int(owner.get("pid") or 0)
-        if owner.get("hostname", os.uname().nodename) == os.uname().nodename and not is_engine(pid):
-            path.unlink(missing_ok=True)
-            removed += 1
-            continue
-        raise DeployError(
-            f"Stack {stack} is being updated by another process "
-            f"(pid {pid} of {owner.get('username')}@{owner.get('hostname')}, since {owner.get('timestamp')}).",
-            advice="Wait for it to end. If it hangs, stop it with Ctrl-C where it runs; nothing is lost.",
-        )
-    return removed
-
-
-def is_engine(pid: int) -> bool:
-    """Tell whether a process is alive and an engine; process numbers are used again."""
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return any(b"pulumi" in argument for argument in arguments[:3])
 
 
 def _tied_to_us(command: list[str]) -> list[str]:

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 from deployer.checks import load_settings
 from deployer.errors import UsageError
-from deployer.project import load_project
-from deployer.pulumi_process import Pulumi, is_engine
+from deployer.locks import Lock, find_locks
+from deployer.pulumi_process import Pulumi
 from deployer.report import Report
 from deployer.stack import open_stack
 from deployer.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Lock:
-    """Say who holds a stack.
-
-    Attributes:
-        owner: user@machine.
-        pid: the engine's process there.
-        since: when it began.
-        alive: whether it still runs; None when it is of another machine, which cannot be asked.
-    """
-
-    owner: str
-    pid: int
-    since: str
-    alive: bool | None
-
-    def __str__(self) -> str:
-        state = {True: "still running", False: "no longer running", None: "of another machine, which cannot be asked"}
-        return f"{self.owner}, process {self.pid}, since {self.since}: {state[self.alive]}"
 
 
 def unlock(workspace: Workspace, stack: str, report: Report, *, confirm: Callable[[str], bool]) -> list[Lock]:
@@ -82,25 +57,3 @@ def _unlock_elsewhere(pulumi: Pulumi, confirm: Callable[[str], bool]) -> list[Lo
         )
     pulumi.read("cancel", "--yes")
     return [Lock(owner=f"somebody in {where}", pid=0, since="an unknown time", alive=None)]
-
-
-def find_locks(workspace: Workspace, stack: str) -> list[Lock]:
-    """List who holds a stack of this checkout's own backend."""
-    project = load_project(workspace)["name"]
-    folder = workspace.state / "backend" / ".pulumi" / "locks" / "organization" / project / stack
-    return [_read(path) for path in sorted(folder.glob("*.json"))]
-
-
-def _read(path: Path) -> Lock:
-
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        told = {}
-    pid, host = int(told.get("pid") or 0), str(told.get("hostname") or os.uname().nodename)
-    return Lock(
-        owner=f"{told.get('username') or 'somebody'}@{host}",
-        pid=pid,
-        since=str(told.get("timestamp") or "an unknown time"),
-        alive=is_engine(pid) if host == os.uname().nodename else None,
-    )

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from deployer.errors import DeployError, ProcessError, StoppedError
-from deployer.pulumi_process import Pulumi, engine_environment, remove_dead_locks, silence_log
+from deployer.locks import remove_dead_locks
+from deployer.pulumi_process import Pulumi, engine_environment, silence_log
 from deployer.workspace import Workspace
 
 

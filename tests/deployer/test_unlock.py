@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.unlock import find_locks
+from deployer.locks import find_locks
 from deployer.workspace import Workspace
 
 
