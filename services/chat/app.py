@@ -14,7 +14,7 @@ from services.chat.deletion import DELETER, Deleter, add_deletion_route
 from services.chat.dispatcher import Dispatcher, OutboxMetrics
 from services.chat.features import open_features
 from services.chat.keys import CHAT, SETTINGS, SOCKETS, STORE
-from services.chat.merging import MERGER, Merger, add_merging_route
+from services.chat.merging import Merger
 from services.chat.metrics import ChatMetrics
 from services.chat.openapi import DESCRIPTION
 from services.chat.outbox import Outbox
@@ -26,6 +26,7 @@ from services.chat.socket import Sockets
 from services.chat.store import Store
 from services.database import Database, open_database
 from services.health import Health, watch_database
+from services.merging import add_merging_route
 from services.metrics import Metrics
 from services.peers import Peer, open_session
 from services.serve import Apps
@@ -78,8 +79,7 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         apps.public.on_shutdown.append(_drain)
         apps.internal[STORE], apps.internal[DELETER] = store, Deleter(database, chat)
         add_deletion_route(apps.internal)
-        apps.internal[MERGER] = Merger(database)
-        add_merging_route(apps.internal)
+        add_merging_route(apps.internal, Merger(database).merge)
         features.add_to(apps.public, apps.internal)
         async with rechecking(sockets, database, settings.limits.recheck_seconds):
             yield apps

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-from aiohttp import web
-
 from services.chat.sql import NOW, PERSON
 from services.database import Connection, Database
 from services.errors import NotFound
-from services.web import Line, json_response, read_json
 
 _FIND = f"SELECT u.id FROM users u WHERE {PERSON}"  # noqa: S608  # a constant
 # In the order of their ids, as everybody who holds two.
@@ -61,18 +57,6 @@ _STEPS = (
 )
 
 
-class MergeRequest(msgspec.Struct):
-    """Be the body of POST /internal/users/merge.
-
-    Attributes:
-        into: the identity that stays.
-        gone: the identity that goes.
-    """
-
-    into: Line
-    gone: Line = msgspec.field(name="from")
-
-
 class Merger:
     """Merge people.
 
@@ -104,18 +88,3 @@ async def _merge(connection: Connection, into_id: int, gone_id: int, gone: str) 
     if await connection.fetchval(_FIND, gone) == gone_id:
         for step in _STEPS:
             await connection.execute(step, into_id, gone_id)
-
-
-MERGER = web.AppKey("merger", Merger)
-
-
-def add_merging_route(app: web.Application) -> None:
-    """Add what the auth service calls; the application holds a MERGER."""
-    app.router.add_post("/internal/users/merge", merge_users)
-
-
-async def merge_users(request: web.Request) -> web.Response:
-    """Make one person of two."""
-    body = await read_json(request, MergeRequest)
-    await request.app[MERGER].merge(body.into, body.gone)
-    return json_response({"merged": True})

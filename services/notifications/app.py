@@ -11,12 +11,13 @@ import aiohttp
 
 from services.database import Database, open_database
 from services.health import Health, watch_database
+from services.merging import add_merging_route
 from services.metrics import Metrics
 from services.notifications.dead_letters import DEAD_LETTERS, DeadLetters, add_dead_letter_routes
 from services.notifications.deletion import DELETER, Deleter, add_deletion_route
 from services.notifications.fcm import FcmSender
 from services.notifications.keys import PUSHER, STORE
-from services.notifications.merging import MERGER, Merger, add_merging_route
+from services.notifications.merging import Merger
 from services.notifications.metrics import PushMetrics
 from services.notifications.openapi import DESCRIPTION
 from services.notifications.outbox import Outbox
@@ -94,8 +95,7 @@ def create_apps(
     add_dead_letter_routes(internal)
     internal[DELETER] = Deleter(database)
     add_deletion_route(internal)
-    internal[MERGER] = Merger(database)
-    add_merging_route(internal)
+    add_merging_route(internal, Merger(database).merge)
     return Apps(public=public, internal=internal, health=health)
 
 
