@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deployer.errors import DeployError, UsageError
+from deployer.stack_file import listed, load_stack_file, refuse
 from deployer.workspace import Workspace
 
 _GIB = 1024**3
@@ -36,7 +33,7 @@ def check_stack_name(workspace: Workspace, stack: str) -> None:
     known = stack_names(workspace)
     if stack not in known:
         raise UsageError(
-            f"There is no stack {stack!r}; this checkout has {_listed(known)}.",
+            f"There is no stack {stack!r}; this checkout has {listed(known)}.",
             advice="Leave the name away for dev. A new stack begins with a file Pulumi.NAME.yaml beside Pulumi.yaml.",
         )
 
@@ -52,25 +49,9 @@ def load_settings(workspace: Workspace, stack: str) -> dict[str, Any]:
     """
     check_stack_name(workspace, stack)
     path = workspace.root / f"Pulumi.{stack}.yaml"
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UsageError(
-            f"{path.name}{where}: this is not YAML.",
-            said=" ".join(part for part in (error.context, error.problem) if part),
-            advice="Nothing was changed. Mend the line and start again.",
-        ) from error
-    problems = _shape_problems(settings) or config_problems(settings.get("config") or {})
-    if problems:
-        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise UsageError(
-            f"{path.name} has {count}.",
-            said="\n".join(problems),
-            advice="Nothing was changed. Mend the file and start again.",
-        )
-    return dict(settings)
+    settings = load_stack_file(path)
+    refuse(path, config_problems(settings.get("config") or {}))
+    return settings
 
 
 def config_problems(config: dict[str, Any]) -> list[str]:
@@ -136,26 +117,3 @@ def check_disk(folder: Path, needed: int, purpose: str) -> int:
             advice="Make room, or move the folder: STAMPCHAT_CACHE for builds, STAMPCHAT_HOME for the rest.",
         )
     return free
-
-
-def _shape_problems(settings: Any) -> list[str]:
-    """Check what is above the program's own config."""
-    if not isinstance(settings, dict):
-        return ["the file must be a mapping with the key `config`"]
-    known = {"config", "encryptionsalt", "secretsprovider", "encryptedkey", "environment"}
-    problems = [f"{key}: unknown key; known are {_listed(sorted(known))}" for key in settings if key not in known]
-    config = settings.get("config") or {}
-    if not isinstance(config, dict):
-        return [*problems, f"config: must be a mapping, not {type(config).__name__}"]
-    return problems + [
-        f"config.{key}: a key is NAMESPACE:NAME, as in stampchat:place"
-        for key in config
-        if not re.fullmatch(r"[\w-]+:[\w-]+", str(key))
-    ]
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Write names as a person would: a, b and c."""
-    if len(names) < 2:  # noqa: PLR2004  # one name needs no "and"
-        return "".join(names) or "none"
-    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -7,7 +7,7 @@ people more than by machines, so values are put in at the very places where a YA
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,41 @@ INDENT = "  "
 
 
 def load_stack_file(path: Path) -> dict[str, Any]:
-    """Read a stack's file without judging its config.
+    """Read a stack's file without judging what its config says.
+
+    Returns:
+        The file's content, with its `config` a mapping by full key.
 
     Raises:
-        UsageError: it is no YAML mapping.
+        UsageError: it is no YAML, or no stack's file.
     """
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path.name} is not YAML.", said=str(error), advice="Nothing was changed.") from error
-    if not isinstance(loaded, dict) or not isinstance(loaded.get("config") or {}, dict):
-        raise UsageError(f"{path.name} must be a mapping with the key `config`.", advice="Nothing was changed.")
-    return loaded
+        settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UsageError(
+            f"{path.name}{where}: this is not YAML.",
+            said=" ".join(part for part in (error.context, error.problem) if part),
+            advice="Nothing was changed. Mend the line and start again.",
+        ) from error
+    refuse(path, _shape_problems(settings))
+    return dict(settings)
+
+
+def refuse(path: Path, problems: Sequence[str]) -> None:
+    """Raise when anything is wrong with a stack's file.
+
+    Raises:
+        UsageError: with every problem.
+    """
+    if problems:
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise UsageError(
+            f"{path.name} has {count}.",
+            said="\n".join(problems),
+            advice="Nothing was changed. Mend the file and start again.",
+        )
 
 
 def change_stack_file(path: Path, config: Mapping[str, object], settings: Mapping[str, object]) -> None:
@@ -154,3 +177,26 @@ def _render(key: str, value: object, depth: int) -> str:
     flow = None if isinstance(value, list) else False
     text = yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=10**9, default_flow_style=flow)
     return "".join(f"{INDENT * depth}{line}\n" for line in text.splitlines())
+
+
+def _shape_problems(settings: Any) -> list[str]:
+    """Check what is above the program's own config."""
+    if not isinstance(settings, dict):
+        return ["the file must be a mapping with the key `config`"]
+    known = {"config", "encryptionsalt", "secretsprovider", "encryptedkey", "environment"}
+    problems = [f"{key}: unknown key; known are {listed(sorted(known))}" for key in settings if key not in known]
+    config = settings.get("config") or {}
+    if not isinstance(config, dict):
+        return [*problems, f"config: must be a mapping, not {type(config).__name__}"]
+    return problems + [
+        f"config.{key}: a key is NAMESPACE:NAME, as in stampchat:place"
+        for key in config
+        if not re.fullmatch(r"[\w-]+:[\w-]+", str(key))
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write names as a person would: a, b and c."""
+    if len(names) < 2:  # noqa: PLR2004  # one name needs no "and"
+        return "".join(names) or "none"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
