@@ -9,7 +9,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from deployer.errors import DeployError
@@ -32,14 +31,6 @@ HANDSHAKE = {
 }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Say what is not as it should be; a passing one has no text."""
-
-    check: str
-    problem: str
-
-
 Check = Callable[[], str]
 
 
@@ -58,14 +49,14 @@ def check_outside(url: str, images: Mapping[str, str], kube: Kube, report: Repor
     """
     checks = outside_checks(url) | {"images": lambda: judge_images(kube.pods(), images)}
     deadline = time.monotonic() + seconds
-    while problems := [Finding(name, problem) for name, check in checks.items() if (problem := check())]:
+    while problems := {name: problem for name, check in checks.items() if (problem := check())}:
         if time.monotonic() > deadline:
             raise DeployError(
                 "The update went through, but what serves is not what was deployed.",
-                said="\n".join(f"{finding.check}: {finding.problem}" for finding in problems),
+                said="\n".join(f"{name}: {problem}" for name, problem in problems.items()),
                 advice="See `./stampchat status` and `./stampchat logs`; `./stampchat rollback` goes back.",
             )
-        report.note(f"looking from outside: {', '.join(finding.check for finding in problems)}")
+        report.note(f"looking from outside: {', '.join(problems)}")
         time.sleep(_PAUSE)
     return len(checks)
 

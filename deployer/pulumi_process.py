@@ -91,8 +91,7 @@ class Pulumi:
         """Tell whether the stack has a state."""
         if self.is_kept_here:
             return state_file(self.workspace, self.stack).exists()
-        listed = json.loads(self.read("stack", "ls", "--json", stack_option=False) or "[]")
-        return any(str(entry.get("name")).rpartition("/")[2] == self.stack for entry in listed)
+        return lists_stack(self.read("stack", "ls", "--json", stack_option=False), self.stack)
 
     def checkpoint(self) -> dict[str, Any]:
         """Return the newest state; empty before the first update. What is secret in it stays encrypted."""
@@ -172,6 +171,11 @@ class Pulumi:
     def _command(self, args: Sequence[str], *, stack_option: bool) -> list[str]:
         stack = ["--stack", self.stack] if stack_option else []
         return [str(self.executable), *args, *stack, "--non-interactive"]
+
+
+def lists_stack(listing: str, stack: str) -> bool:
+    """Tell whether what `stack ls --json` printed names a stack; some backends put an organisation before it."""
+    return any(str(entry.get("name")).rpartition("/")[2] == stack for entry in json.loads(listing or "[]"))
 
 
 def _tied_to_us(command: list[str]) -> list[str]:

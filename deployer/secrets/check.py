@@ -64,13 +64,13 @@ def check_secrets(workspace: Workspace, stack: str, report: Report, *, reach: bo
     settings = load_stack_file(stack_path(workspace, stack))
     config = settings.get("config") or {}
     vault = Vault(workspace, stack, settings, report)
-    values = vault.open() if any(config.get(secret.full_key) for secret in GIVEN) else {}
+    values, state = vault.open(values=any(config.get(secret.full_key) for secret in GIVEN))
     reached = _reach(values, report) if reach else {}
     since = config.get(SINCE) or {}
     given = [_given(secret, config, values, since, reached.get(secret, "")) for secret in GIVEN]
     made = {
         str(resource["urn"]).rpartition("::")[2]: str(resource.get("created") or "")
-        for resource in vault.checkpoint().get("resources") or []
+        for resource in state.get("resources") or []
         if str(resource.get("type")).startswith("random:")
     }
     return given + [_generated(secret, config, made) for secret in GENERATED]

@@ -22,7 +22,7 @@ import yaml
 from deployer.engine import ensure_engine
 from deployer.errors import ProcessError, UsageError
 from deployer.project import load_project, passphrase_file, write_project
-from deployer.pulumi_process import engine_environment, silence_log
+from deployer.pulumi_process import engine_environment, lists_stack, silence_log
 from deployer.report import Report
 from deployer.workspace import Workspace
 
@@ -81,21 +81,20 @@ class Vault:
         config = {key: written["config"][key] for key in values}
         return Sealed(config, {name: written[name] for name in SETTINGS if name in written})
 
-    def open(self) -> dict[str, str]:
-        """Return every value of the stack's config, by full key, in the clear.
+    def open(self, *, values: bool = True) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return every value of the stack's config, by full key, in the clear; and its newest state.
+
+        Args:
+            values: whether there are any to be decrypted; what is secret in the state stays encrypted anyway.
 
         Raises:
             UsageError: the passphrase is wrong, or the provider refuses.
         """
         with self._project() as folder:
-            shown = json.loads(self._run(folder, "config", "--show-secrets", "--json") or "{}")
-        return {key: entry.get("value", "") for key, entry in shown.items()}
-
-    def checkpoint(self) -> dict[str, Any]:
-        """Return the stack's newest state; what is secret in it stays encrypted."""
-        with self._project() as folder:
+            shown = json.loads(self._run(folder, "config", "--show-secrets", "--json") or "{}") if values else {}
             exported = json.loads(self._run(folder, "stack", "export") or "{}")
-        return dict(exported.get("deployment") or {})
+        opened = {key: entry.get("value", "") for key, entry in shown.items()}
+        return opened, dict(exported.get("deployment") or {})
 
     @contextmanager
     def _project(self) -> Iterator[Path]:
@@ -107,8 +106,7 @@ class Vault:
             (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
             path = folder / f"Pulumi.{self._stack}.yaml"
             path.write_text(yaml.safe_dump(dict(self._settings), sort_keys=False), encoding="utf-8")
-            listed = json.loads(self._run(folder, "stack", "ls", "--json", stack_option=False) or "[]")
-            if not any(str(entry.get("name")).rpartition("/")[2] == self._stack for entry in listed):
+            if not lists_stack(self._run(folder, "stack", "ls", "--json", stack_option=False), self._stack):
                 self._run(folder, "stack", "init", self._stack, stack_option=False)
             yield folder
         finally:
