@@ -47,6 +47,12 @@ app = typer.Typer(
 )
 
 _ANYWHERE = ("--debug", "--quiet", "-q")
+_STACK_OPTIONS = ("--stack", "-s")
+# Verbs that take the stack as their first word, and by option as the others do.
+STACK_VERBS = (
+    *("up", "preview", "rollback", "destroy", "smoke", "status", "dns", "drift", "history", "outputs", "graph", "env"),
+    *("render", "unlock"),
+)
 DEPLOY = "Deploy"
 WORK = "Work on it"
 LOOK = "Look"
@@ -108,10 +114,26 @@ def main() -> int:
 
 
 def hoist(words: list[str]) -> list[str]:
-    """Move the global options in front of the verb, as people write them anywhere; all of `test`'s go to pytest."""
-    if next((word for word in words if not word.startswith("-")), None) == "test":
+    """Put words where the parser looks for them, as people write them anywhere; all of `test`'s go to pytest.
+
+    The global options go in front of the verb, and what `--stack` names right behind it.
+    """
+    verb = next((word for word in words if not word.startswith("-")), None)
+    if verb == "test":
         return words
-    return [word for word in words if word in _ANYWHERE] + [word for word in words if word not in _ANYWHERE]
+    anywhere = [word for word in words if word in _ANYWHERE]
+    others = [word for word in words if word not in _ANYWHERE]
+    return [*anywhere, *(_place_stack(others) if verb in STACK_VERBS else others)]
+
+
+def _place_stack(words: list[str]) -> list[str]:
+    for at, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option in _STACK_OPTIONS and (equals or at + 1 < len(words)):
+            named, rest = (value, words[at + 1 :]) if equals else (words[at + 1], words[at + 2 :])
+            verb, *others = [*words[:at], *rest]
+            return [verb, named, *others]
+    return words
 
 
 def _report(error: Exception) -> int:

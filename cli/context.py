@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from cli.display import CommandDisplay
     from deployer.workspace import Workspace
 
-Stack = Annotated[str, typer.Argument(help="The stack: dev (on this machine) or prod.", show_default=True)]
+Stack = Annotated[
+    str, typer.Argument(help="The stack: dev (on this machine) or prod; --stack NAME says the same.", show_default=True)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")]
 

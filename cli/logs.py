@@ -13,7 +13,7 @@ def logs(
     context: typer.Context,
     service: Annotated[str, typer.Argument(help="auth, chat, notifications, gateway, or a workload's own name.")],
     *,
-    stack: Annotated[str, typer.Option("--stack", help="The stack.")] = "dev",
+    stack: Annotated[str, typer.Option("--stack", "-s", help="The stack.")] = "dev",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come, until Ctrl-C.")] = False,
     tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="How many lines of each pod to begin with.")] = 100,
     previous: Annotated[bool, typer.Option("--previous", "-p", help="Read what ran before the last restart.")] = False,

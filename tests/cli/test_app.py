@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
-from cli.app import hoist
+from cli.app import STACK_VERBS, app, hoist
 from cli.display import PlainDisplay, elapsed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,10 +55,15 @@ def test_an_unknown_stack_is_one_paragraph_and_status_2(tmp_path: Path) -> None:
         (["up", "-q", "prod"], ["-q", "up", "prod"]),
         (["cluster", "down", "--debug"], ["--debug", "cluster", "down"]),
         (["test", "-q", "-x"], ["test", "-q", "-x"]),
+        (["up", "--yes", "--stack", "prod"], ["up", "prod", "--yes"]),
+        (["rollback", "12", "--stack=prod"], ["rollback", "prod", "12"]),
+        (["preview", "-s", "prod", "--debug"], ["--debug", "preview", "prod"]),
+        (["secrets", "check", "--stack", "prod"], ["secrets", "check", "--stack", "prod"]),
+        (["up", "--stack"], ["up", "--stack"]),
         ([], []),
     ],
 )
-def test_global_options_may_stand_anywhere(words: list[str], expected: list[str]) -> None:
+def test_global_options_and_the_stack_may_stand_anywhere(words: list[str], expected: list[str]) -> None:
     assert hoist(words) == expected
 
 
@@ -102,3 +108,15 @@ def test_a_log_gets_plain_lines() -> None:
 )
 def test_durations_read_as_a_person_says_them(seconds: float, expected: str) -> None:
     assert elapsed(seconds) == expected
+
+
+def test_every_verb_takes_its_stack_by_option() -> None:
+    """Either the parser knows the option, or the word is put where it looks for it."""
+    commands = getattr(typer.main.get_command(app), "commands", {})
+    positional = {
+        name
+        for name, command in commands.items()
+        if any(parameter.name == "stack" and parameter.param_type_name == "argument" for parameter in command.params)
+    }
+
+    assert positional == set(STACK_VERBS)
