@@ -284,11 +284,12 @@ def _read(path: Path) -> str:
 
 
 def _ask_for(secret: Given) -> str:
-    from deployer.secrets.catalogue import FIREBASE
+    from deployer.secrets.catalogue import DATABASES, FIREBASE
 
     if secret is FIREBASE:
         return _read(Path(_prompt(f"Where is {secret.what}", "--firebase")).expanduser())
-    return _prompt(f"The URL of {secret.what}, unseen", f"--{secret.name}-file", hide=True)
+    of = "The URL of " if secret in DATABASES else ""
+    return _prompt(f"{of}{secret.what}, unseen", f"--{secret.name}-file", hide=True)
 
 
 def _prompt(what: str, option: str, *, hide: bool = False) -> str:

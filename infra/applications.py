@@ -10,6 +10,8 @@ from infra.catalogue import (
     FIREBASE_SECRET,
     INTERNAL_PATH,
     INTERNAL_SECRET,
+    LEGACY_PATH,
+    LEGACY_SECRET,
     NOTIFICATIONS,
     SECRETS_PATH,
     TOKEN_KEYS,
@@ -37,6 +39,9 @@ def settings(application: Application, config: StackConfig) -> dict[str, str]:
     }
     if config.allowed_origins:
         common["ALLOWED_ORIGINS"] = ",".join(config.allowed_origins)
+    if config.legacy_tokens is not None:
+        common["LEGACY_TOKEN_SECRET_FILE"] = f"{LEGACY_PATH}/legacy_token_secret"
+        common["LEGACY_TOKENS_UNTIL"] = config.legacy_tokens.until
     own = {AUTH: _auth, CHAT: _chat, NOTIFICATIONS: _notifications}[application]
     return {f"STAMPCHAT_{name}": value for name, value in {**common, **own(config)}.items()}
 
@@ -49,6 +54,8 @@ def mounts(application: Application, config: StackConfig) -> list[Mount]:
         config_map_mount("token-keys", TOKEN_KEYS_PATH, TOKEN_KEYS),
         scratch_mount("tmp", "/tmp"),  # noqa: S108  # the container's own
     ]
+    if config.legacy_tokens is not None:
+        mounted.append(secret_mount("legacy", LEGACY_PATH, LEGACY_SECRET))
     if application == NOTIFICATIONS and config.push == "fcm":
         mounted.append(secret_mount("firebase", FIREBASE_PATH, FIREBASE_SECRET))
     return mounted

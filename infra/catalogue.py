@@ -25,9 +25,11 @@ SECRETS_PATH = f"{MOUNTS}/secrets"
 INTERNAL_PATH = f"{MOUNTS}/internal"
 TOKEN_KEYS_PATH = f"{MOUNTS}/token-keys"
 FIREBASE_PATH = f"{MOUNTS}/firebase"
+LEGACY_PATH = f"{MOUNTS}/legacy"
 
 INTERNAL_SECRET = "internal-credential"  # noqa: S105  # a name
 FIREBASE_SECRET = "firebase-secret"  # noqa: S105  # a name
+LEGACY_SECRET = "legacy-token-secret"  # noqa: S105  # a name
 TOKEN_KEYS = "token-keys"  # noqa: S105  # a name
 
 POSTGRES_PORT = 5432

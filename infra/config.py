@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from infra.database_url import DatabaseAddress, database_url_problems, parse_database_url
 from infra.errors import ConfigError
+from infra.legacy_tokens import LegacyConfig, legacy_secret_problem, read_legacy_tokens
 from infra.service_account import service_account_problems, service_account_project
 from infra.token_keys import public_key
 from infra.values import NAMESPACE, SecretText, Values
@@ -21,9 +22,11 @@ __all__ = [
     "DatabaseAddress",
     "GatewayConfig",
     "HostedConfig",
+    "LegacyConfig",
     "SecretText",
     "StackConfig",
     "database_url_problems",
+    "legacy_secret_problem",
     "parse_database_url",
     "public_key",
     "service_account_problems",
@@ -132,6 +135,7 @@ class StackConfig:
         signing_keys: generations of the token key; the last one signs, all of them verify.
         internal_credentials: generations of the services' credential; the last one is shown, all of them are taken.
         secret_key_base: the generation of chat's own key.
+        legacy_tokens: what the tokens of the system before ours are signed with, while they are accepted.
         gateway: how requests enter.
         hosted: what only prod has, else None.
     """
@@ -151,6 +155,7 @@ class StackConfig:
     signing_keys: tuple[int, ...]
     internal_credentials: tuple[int, ...]
     secret_key_base: int
+    legacy_tokens: LegacyConfig | None
     gateway: GatewayConfig
     hosted: HostedConfig | None
 
@@ -191,6 +196,7 @@ def validate_stack(values: Mapping[str, object]) -> StackConfig:
         signing_keys=reader.numbers("signingKeys", (1,)),
         internal_credentials=reader.numbers("internalCredentials", (1,)),
         secret_key_base=reader.numbers("secretKeyBases", (1,))[-1],
+        legacy_tokens=read_legacy_tokens(reader),
         gateway=_read_gateway(reader, place),
         hosted=hosted,
     )

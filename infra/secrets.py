@@ -18,6 +18,7 @@ from infra.catalogue import (
     DATABASE_USER,
     FIREBASE_SECRET,
     INTERNAL_SECRET,
+    LEGACY_SECRET,
     NAMESPACE,
     POSTGRES_PORT,
     TOKEN_KEYS,
@@ -59,6 +60,9 @@ class Secrets(Component):
         if config.firebase_service_account is not None:
             account = pulumi.Output.secret(config.firebase_service_account.reveal())
             values[FIREBASE_SECRET] = {"firebase_service_account": account}
+        if config.legacy_tokens is not None:
+            old = pulumi.Output.secret(config.legacy_tokens.secret.reveal())
+            values[LEGACY_SECRET] = {"legacy_token_secret": old}
         for secret, content in values.items():
             self.place(opaque_secret(secret, NAMESPACE, content))
         public = pulumi.Output.unsecret(pulumi.Output.all(*private_keys).apply(token_keys))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import jwt
 import msgspec
@@ -202,15 +202,25 @@ class Signer:
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self.kid})
 
 
+class Judge(Protocol):
+    """Verify tokens of one kind."""
+
+    def verify(self, token: str) -> Claims:
+        """Return whom a token speaks for, or raise TokenError."""
+        ...
+
+
 class Verifier:
     """Verify tokens with the public keys.
 
     Args:
         keys: by kid; a KeyFolder follows a rotation.
+        legacy: judges what names no key, as the tokens of the system before ours do; else such tokens are refused.
     """
 
-    def __init__(self, keys: PublicKeys) -> None:
+    def __init__(self, keys: PublicKeys, legacy: Judge | None = None) -> None:
         self._keys = keys
+        self._legacy = legacy
 
     def verify(self, token: str) -> Claims:
         """Return whom a token speaks for.
@@ -221,7 +231,10 @@ class Verifier:
         if len(token) > MAX_TOKEN_LENGTH:
             raise TokenError("The token is too long.")
         try:
-            key = self._keys.get(_read_key_id(token))
+            kid = _read_key_id(token)
+            if not kid and self._legacy is not None:
+                return self._legacy.verify(token)
+            key = self._keys.get(kid)
             if key is None:
                 raise TokenError("The token is signed with a key that is not known here.")
             payload = jwt.decode(

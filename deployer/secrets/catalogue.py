@@ -11,6 +11,8 @@ from deployer.errors import UsageError
 NAMESPACE = "stampchat"
 # A plain value beside the secrets: the day on which each was set.
 SINCE = f"{NAMESPACE}:secretsSince"
+# Another: until when the tokens of the system before ours are accepted.
+LEGACY_UNTIL = f"{NAMESPACE}:legacyTokensUntil"
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,24 @@ class Given:
             text: the value.
             project_id: the Firebase project that the stack names, or nothing.
         """
-        from infra.config import database_url_problems, service_account_problems
+        from infra.config import database_url_problems, legacy_secret_problem, service_account_problems
 
         if self is FIREBASE:
             return service_account_problems(text, project_id)
+        if self is LEGACY:
+            problem = legacy_secret_problem(text)
+            return [problem] if problem else []
         return database_url_problems(text)
+
+    def is_needed(self, config: Mapping[str, Any]) -> bool:
+        """Tell whether a stack cannot do without it.
+
+        Args:
+            config: the stack's, by full key.
+        """
+        if self is FIREBASE:
+            return config.get(f"{NAMESPACE}:push", "off") == "fcm"
+        return self is not LEGACY or bool(config.get(LEGACY_UNTIL))
 
 
 @dataclass(frozen=True)
@@ -94,8 +109,14 @@ NOTIFICATIONS_DATABASE = Given(
 FIREBASE = Given(
     "firebase-service-account", "firebaseServiceAccount", "the Firebase service account's JSON file", ("notifications",)
 )
+LEGACY = Given(
+    "legacy-token-secret",
+    "legacyTokenSecret",
+    "the secret with which the original signed its tokens, in base64",
+    _ALL,
+)
 DATABASES = (AUTH_DATABASE, CHAT_DATABASE, NOTIFICATIONS_DATABASE)
-GIVEN = (*DATABASES, FIREBASE)
+GIVEN = (*DATABASES, FIREBASE, LEGACY)
 
 PRIVATE_KEY = Generated(
     "private-key",

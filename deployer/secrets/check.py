@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.report import Report
-from deployer.secrets.catalogue import DATABASES, FIREBASE, GENERATED, GIVEN, NAMESPACE, SINCE, Generated, Given
+from deployer.secrets.catalogue import DATABASES, FIREBASE, GENERATED, GIVEN, LEGACY, SINCE, Generated, Given
 from deployer.secrets.probe import probe_database
 from deployer.secrets.store import PROJECT, stack_path
 from deployer.secrets.vault import Vault
@@ -88,7 +88,7 @@ def _given(
     return SecretState(
         name=secret.name,
         set=bool(text),
-        needed=secret is not FIREBASE or config.get(f"{NAMESPACE}:push") == "fcm",
+        needed=secret.is_needed(config),
         problems=problems,
         set_on=day,
         age_days=_age(day),
@@ -119,6 +119,8 @@ def _describe(secret: Given, text: str) -> str:
     from infra.config import parse_database_url, service_account_project
 
     if not text:
+        return ""
+    if secret is LEGACY:
         return ""
     return f"project {service_account_project(text)}" if secret is FIREBASE else str(parse_database_url(text))
 

@@ -1,40 +1,79 @@
-"""Ask a hosted database whether it answers, as far as one can without its password: TCP, then TLS."""
+"""Ask a hosted database whether it answers: TCP, then TLS, then the password."""
 
 from __future__ import annotations
 
 import socket
 import ssl
 import struct
+from dataclasses import dataclass
 
+from deployer.secrets.login import RefusedError, UntriedError, log_in
 from infra.config import DatabaseAddress
 
 SECONDS = 5.0
 # https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)
+# What a person has to mend, by the server's code.
+_WRONG = {
+    "28P01": "refuses the password",
+    "28000": "refuses this user from here",
+    "3D000": "has no such database",
+    "42501": "does not let this user into the database",
+}
 
 
-def probe_database(address: DatabaseAddress) -> str:
-    """Return "reachable, with TLS", or in a few words why not.
+@dataclass(frozen=True)
+class Probe:
+    """Say what a database answered.
 
-    The certificate is not judged here: its CA may be one that only the pods have.
+    Attributes:
+        said: in a few words.
+        problem: what is wrong with its address or its password, as far as that is certain; nothing when a network
+            stands between: a database that only the cluster reaches is well.
+    """
+
+    said: str
+    problem: str = ""
+
+
+def probe_database(address: DatabaseAddress, password: str = "") -> Probe:
+    """Ask a database for an answer.
+
+    The certificate is not judged here: its CA may be one that only the pods have. The password goes out as a proof
+    that is of no use to whoever reads it.
 
     Args:
         address: where the database is.
+        password: what opens it; without one nobody logs in.
     """
     try:
         with socket.create_connection((address.host, address.port), timeout=SECONDS) as plain:
             plain.sendall(_SSL_REQUEST)
             answer = plain.recv(1)
+            if answer == b"N":
+                return Probe("", "answers, but offers no TLS; switch TLS on at the provider")
             if answer != b"S":
-                return "answers, but offers no TLS" if answer == b"N" else "answers, but is no Postgres"
+                return Probe("", f"{address.host}:{address.port} answers, but is no Postgres")
             context = ssl.create_default_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-            with context.wrap_socket(plain, server_hostname=address.host):
-                return "reachable, with TLS"
+            with context.wrap_socket(plain, server_hostname=address.host) as secure:
+                return _try(secure, address, password) if password else Probe("reachable, with TLS")
     except socket.gaierror:
-        return f"{address.host} has no address"
+        return Probe(f"{address.host} has no address, as seen from here")
     except TimeoutError:
-        return f"no answer from {address.host}:{address.port} within {SECONDS:.0f} s"
+        return Probe(f"no answer from {address.host}:{address.port} within {SECONDS:.0f} s")
     except (OSError, ssl.SSLError) as error:
-        return f"not reachable from here: {error.strerror or error}"
+        return Probe(f"not reachable from here: {error.strerror or error}")
+
+
+def _try(connection: ssl.SSLSocket, address: DatabaseAddress, password: str) -> Probe:
+    try:
+        log_in(connection, address.user, password, address.database)
+    except RefusedError as error:
+        if error.code in _WRONG:
+            return Probe("", f"the server {_WRONG[error.code]}: {error.words}")
+        return Probe(f"reachable, with TLS; it says {error.words!r}")
+    except UntriedError as error:
+        return Probe(f"reachable, with TLS; it {error}, so the password was not tried")
+    return Probe("reachable, with TLS; the password is right")

@@ -86,7 +86,7 @@ def missing(settings: Mapping[str, Any]) -> tuple[list[Given], list[Plain]]:
         settings: the content of the stack's file.
     """
     config = settings.get("config") or {}
-    needed = [secret for secret in GIVEN if secret is not FIREBASE or config.get(f"{NAMESPACE}:push", "off") == "fcm"]
+    needed = [secret for secret in GIVEN if secret.is_needed(config)]
     return (
         [secret for secret in needed if not config.get(secret.full_key)],
         [value for value in PLAIN if not _plain(config, value.key)],

@@ -21,11 +21,19 @@ import yaml
 
 from deployer.engine import ensure_engine
 from deployer.errors import ProcessError, UsageError
-from deployer.project import load_project, passphrase_file, write_project
+from deployer.project import ensure_passphrase, load_project, passphrase_place
 from deployer.pulumi_process import engine_environment, lists_stack, silence_log
 from deployer.report import Report
 from deployer.workspace import Workspace
 
+# What each provider that is not a passphrase reads, to be named when it fails.
+_NEEDS = {
+    "hashivault": "Vault's address in VAULT_ADDR, a token in VAULT_TOKEN that may encrypt and decrypt with the key, and "
+    "the key itself (`vault secrets enable transit`, `vault write -f transit/keys/NAME`)",
+    "awskms": "AWS credentials that may use the key, as `aws sts get-caller-identity` finds them, and its region",
+    "gcpkms": "Google credentials that may use the key, as `gcloud auth application-default login` leaves them",
+    "azurekeyvault": "Azure credentials that may use the key, as `az login` leaves them",
+}
 # What the engine keeps in a stack's file beside `config`.
 SETTINGS = ("encryptionsalt", "secretsprovider", "encryptedkey")
 PASSPHRASE = "passphrase"  # noqa: S105  # the provider's name
@@ -71,9 +79,7 @@ class Vault:
         Raises:
             UsageError: the passphrase is wrong, or the provider refuses.
         """
-        with self._project() as folder:
-            if provider and provider != PASSPHRASE:
-                self._run(folder, "stack", "change-secrets-provider", provider)
+        with self._project(provider) as folder:
             for key, value in values.items():
                 self._report.note(f"encrypting {key.partition(':')[2]}")
                 self._run(folder, "config", "set", "--secret", key, stdin=value)
@@ -90,16 +96,19 @@ class Vault:
         Raises:
             UsageError: the passphrase is wrong, or the provider refuses.
         """
-        with self._project() as folder:
+        with self._project("") as folder:
             shown = json.loads(self._run(folder, "config", "--show-secrets", "--json") or "{}") if values else {}
             exported = json.loads(self._run(folder, "stack", "export") or "{}")
         opened = {key: entry.get("value", "") for key, entry in shown.items()}
         return opened, dict(exported.get("deployment") or {})
 
     @contextmanager
-    def _project(self) -> Iterator[Path]:
-        # For its side effect: a passphrase, should there be none.
-        write_project(self._workspace, self._stack, self._settings, {})
+    def _project(self, provider: str) -> Iterator[Path]:
+        wanted = provider or str(self._settings.get("secretsprovider") or PASSPHRASE)
+        if wanted == PASSPHRASE:
+            ensure_passphrase(self._workspace, self._stack, self._settings)
+        self._workspace.state.mkdir(parents=True, exist_ok=True)
+        (self._workspace.state / "backend").mkdir(exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="secrets-", dir=self._workspace.state))
         try:
             project = {"name": load_project(self._workspace)["name"], "runtime": "python"}
@@ -107,7 +116,11 @@ class Vault:
             path = folder / f"Pulumi.{self._stack}.yaml"
             path.write_text(yaml.safe_dump(dict(self._settings), sort_keys=False), encoding="utf-8")
             if not lists_stack(self._run(folder, "stack", "ls", "--json", stack_option=False), self._stack):
-                self._run(folder, "stack", "init", self._stack, stack_option=False)
+                kept = [] if wanted == PASSPHRASE else ["--secrets-provider", wanted]
+                self._run(folder, "stack", "init", self._stack, *kept, stack_option=False)
+            elif provider not in ("", PASSPHRASE) and "secretsprovider" not in self._settings:
+                # An earlier try began with a passphrase.
+                self._run(folder, "stack", "change-secrets-provider", provider)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -135,8 +148,10 @@ class Vault:
                 f"The passphrase does not open the secrets of stack {self._stack}.",
                 said=done.stderr,
                 advice=(
-                    f"They were encrypted with another one than {passphrase_file(self._workspace)} holds. "
+                    f"They were encrypted with another one than {passphrase_place(self._workspace)} holds. "
                     "Put the right one there, or into PULUMI_CONFIG_PASSPHRASE. Nothing was changed."
                 ),
             )
-        raise ProcessError(command, status=done.returncode, output=done.stderr, advice="Nothing was changed.")
+        scheme = next((name for name in _NEEDS if f"{name}://" in done.stderr + " ".join(args)), "")
+        needs = f"It needs {_NEEDS[scheme]}. " if scheme else ""
+        raise ProcessError(command, status=done.returncode, output=done.stderr, advice=f"{needs}Nothing was changed.")

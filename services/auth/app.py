@@ -49,7 +49,7 @@ def create_apps(settings: AuthSettings, database: Database, session: aiohttp.Cli
     health, metrics = Health(), Metrics("auth")
     watch_database(health, metrics, database, Path(__file__).parent / "migrations")
     public = create_public_app(server=settings.server, health=health, metrics=metrics, login_path="/login")
-    public[VERIFIER] = Verifier(settings.token_keys)
+    public[VERIFIER] = Verifier(settings.token_keys, settings.legacy_tokens)
     public[CHAT] = Peer("chat", settings.chat_public_url, session)
     chat = Peer("chat", settings.chat_internal_url, session, credential=settings.credential)
     notifications = Peer("notifications", settings.notifications_internal_url, session, credential=settings.credential)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.auth.firebase import KEYS_URL
+from services.legacy_tokens import LegacyTokens, load_legacy_tokens
 from services.settings import (
     MIN_SECRET,
     DatabaseSettings,
@@ -40,6 +41,7 @@ class AuthSettings:
         firebase_project_id: the project whose ID tokens are ours; empty without the google login.
         firebase_keys_url: where the provider's keys lie.
         session_seconds: how long a session may be renewed.
+        legacy_tokens: what judges the tokens of the system before ours, for a while after moving.
     """
 
     server: ServerSettings
@@ -54,6 +56,7 @@ class AuthSettings:
     firebase_project_id: str = ""
     firebase_keys_url: str = KEYS_URL
     session_seconds: int = 30 * DAY
+    legacy_tokens: LegacyTokens | None = None
 
 
 def load_settings(source: Source) -> AuthSettings:
@@ -77,6 +80,7 @@ def load_settings(source: Source) -> AuthSettings:
         firebase_project_id=source.text("FIREBASE_PROJECT_ID", None if google else ""),
         firebase_keys_url=source.url("FIREBASE_KEYS_URL", KEYS_URL),
         session_seconds=source.integer("SESSION_DAYS", 30, least=1, most=365) * DAY,
+        legacy_tokens=load_legacy_tokens(source),
     )
 
 

@@ -59,7 +59,7 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
             feature_limits=settings.feature_limits,
             registry=metrics.registry,
         )
-        verifier = Verifier(settings.token_keys)
+        verifier = Verifier(settings.token_keys, settings.legacy_tokens)
         sockets = Sockets(
             verifier=verifier,
             origins=settings.allowed_origins,

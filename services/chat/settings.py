@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from services.chat.feature_limits import FeatureLimits, load_feature_limits
 from services.chat.limits import Limits, load_limits
+from services.legacy_tokens import LegacyTokens, load_legacy_tokens
 from services.settings import (
     MIN_SECRET,
     DatabaseSettings,
@@ -37,6 +38,7 @@ class ChatSettings:
         limits: what users may do at most.
         feature_limits: what they may do at most beyond the original.
         owns_sockets: whether a socket is ours after its upgrade (services.chat.line), or aiohttp's.
+        legacy_tokens: what judges the tokens of the system before ours, for a while after moving.
     """
 
     server: ServerSettings
@@ -49,6 +51,7 @@ class ChatSettings:
     limits: Limits
     feature_limits: FeatureLimits = field(default_factory=FeatureLimits)
     owns_sockets: bool = True
+    legacy_tokens: LegacyTokens | None = None
 
 
 def load_settings(source: Source) -> ChatSettings:
@@ -65,4 +68,5 @@ def load_settings(source: Source) -> ChatSettings:
         limits=load_limits(source),
         feature_limits=load_feature_limits(source),
         owns_sockets=source.choice("SOCKET_HANDLER", ("own", "aiohttp"), "own") == "own",
+        legacy_tokens=load_legacy_tokens(source),
     )

@@ -83,7 +83,7 @@ def create_apps(
     wake = workers.wake if workers is not None else _nobody
     watch_database(health, metrics, database, Path(__file__).parent / "migrations")
     public = create_public_app(server=settings.server, health=health, metrics=metrics)
-    public[VERIFIER], public[STORE] = Verifier(settings.token_keys), store
+    public[VERIFIER], public[STORE] = Verifier(settings.token_keys, settings.legacy_tokens), store
     add_public_routes(public)
     internal = create_internal_app(
         server=settings.server, health=health, metrics=metrics, credential=settings.credential, openapi=DESCRIPTION

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from services.legacy_tokens import LegacyTokens, load_legacy_tokens
 from services.notifications.fcm import FCM_URL, SEND_SECONDS
 from services.notifications.service_account import ServiceAccount, load_service_account
 from services.settings import (
@@ -58,6 +59,7 @@ class NotificationsSettings:
         service_account: who we are for FCM; none when pushes are off.
         fcm_url: where FCM is.
         pushes: how hard to try.
+        legacy_tokens: what judges the tokens of the system before ours, for a while after moving.
     """
 
     server: ServerSettings
@@ -68,6 +70,7 @@ class NotificationsSettings:
     service_account: ServiceAccount | None = None
     fcm_url: str = FCM_URL
     pushes: PushSettings = PushSettings()
+    legacy_tokens: LegacyTokens | None = None
 
 
 def load_settings(source: Source) -> NotificationsSettings:
@@ -82,6 +85,7 @@ def load_settings(source: Source) -> NotificationsSettings:
         service_account=load_service_account(source, "FIREBASE_SERVICE_ACCOUNT_FILE") if fcm else None,
         fcm_url=source.url("FCM_URL", FCM_URL),
         pushes=load_pushes(source),
+        legacy_tokens=load_legacy_tokens(source),
     )
 
 
