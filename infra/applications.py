@@ -6,12 +6,15 @@ from infra.builders.volumes import Mount, config_map_mount, scratch_mount, secre
 from infra.catalogue import (
     AUTH,
     CHAT,
+    DATABASE_CA,
+    DATABASE_CA_PATH,
     FIREBASE_PATH,
     FIREBASE_SECRET,
     INTERNAL_PATH,
     INTERNAL_SECRET,
     LEGACY_PATH,
     LEGACY_SECRET,
+    MIGRATE_PATH,
     NOTIFICATIONS,
     SECRETS_PATH,
     TOKEN_KEYS,
@@ -36,6 +39,7 @@ def settings(application: Application, config: StackConfig) -> dict[str, str]:
         "TRUSTED_HOPS": "1",
         "LOG_LEVEL": config.log_level,
         "GRACE_SECONDS": str(GRACE_SECONDS),
+        "DB_POOL_SIZE": str(config.database_pool_size),
     }
     if config.allowed_origins:
         common["ALLOWED_ORIGINS"] = ",".join(config.allowed_origins)
@@ -43,7 +47,16 @@ def settings(application: Application, config: StackConfig) -> dict[str, str]:
         common["LEGACY_TOKEN_SECRET_FILE"] = f"{LEGACY_PATH}/legacy_token_secret"
         common["LEGACY_TOKENS_UNTIL"] = config.legacy_tokens.until
     own = {AUTH: _auth, CHAT: _chat, NOTIFICATIONS: _notifications}[application]
-    return {f"STAMPCHAT_{name}": value for name, value in {**common, **own(config)}.items()}
+    named = {f"STAMPCHAT_{name}": value for name, value in {**common, **own(config)}.items()}
+    # OpenTelemetry's own variable; without it no trace is made.
+    return named | ({"OTEL_EXPORTER_OTLP_ENDPOINT": config.otlp_endpoint} if config.otlp_endpoint else {})
+
+
+def migrate_settings(application: Application, config: StackConfig) -> dict[str, str]:
+    """Build what the migration is told besides, which the serving container is not."""
+    if not _has_migrating_role(application, config):
+        return {}
+    return {"STAMPCHAT_MIGRATE_DATABASE_URL_FILE": f"{MIGRATE_PATH}/database_url"}
 
 
 def mounts(application: Application, config: StackConfig) -> list[Mount]:
@@ -58,13 +71,26 @@ def mounts(application: Application, config: StackConfig) -> list[Mount]:
         mounted.append(secret_mount("legacy", LEGACY_PATH, LEGACY_SECRET))
     if application == NOTIFICATIONS and config.push == "fcm":
         mounted.append(secret_mount("firebase", FIREBASE_PATH, FIREBASE_SECRET))
+    if config.hosted is not None and config.hosted.database_ca:
+        mounted.append(config_map_mount(DATABASE_CA, DATABASE_CA_PATH, DATABASE_CA))
     return mounted
+
+
+def migrate_mounts(application: Application, config: StackConfig) -> list[Mount]:
+    """List what the migration alone sees besides."""
+    has_role = _has_migrating_role(application, config)
+    return [secret_mount("migrate", MIGRATE_PATH, application.migrate_secret)] if has_role else []
 
 
 def mounted_sources(application: Application, config: StackConfig) -> list[str]:
     """Name the Secrets and ConfigMaps that a service mounts; when one changes, its pods roll."""
-    sources = [source for mount in mounts(application, config) if (source := mount.source) is not None]
+    every = [*mounts(application, config), *migrate_mounts(application, config)]
+    sources = [source for mount in every if (source := mount.source) is not None]
     return [str(body.get("secretName") or body["name"]) for kind, body in sources if kind != "emptyDir"]
+
+
+def _has_migrating_role(application: Application, config: StackConfig) -> bool:
+    return config.hosted is not None and application.key in config.hosted.migrate_databases
 
 
 def _auth(config: StackConfig) -> dict[str, str]:

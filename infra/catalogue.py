@@ -26,11 +26,15 @@ INTERNAL_PATH = f"{MOUNTS}/internal"
 TOKEN_KEYS_PATH = f"{MOUNTS}/token-keys"
 FIREBASE_PATH = f"{MOUNTS}/firebase"
 LEGACY_PATH = f"{MOUNTS}/legacy"
+MIGRATE_PATH = f"{MOUNTS}/migrate"
+DATABASE_CA_PATH = f"{MOUNTS}/database-ca"
+DATABASE_CA_FILE = f"{DATABASE_CA_PATH}/ca.pem"
 
 INTERNAL_SECRET = "internal-credential"  # noqa: S105  # a name
 FIREBASE_SECRET = "firebase-secret"  # noqa: S105  # a name
 LEGACY_SECRET = "legacy-token-secret"  # noqa: S105  # a name
 TOKEN_KEYS = "token-keys"  # noqa: S105  # a name
+DATABASE_CA = "database-ca"
 
 POSTGRES_PORT = 5432
 DATABASE_NAME = "stamp_chat"
@@ -63,6 +67,11 @@ class Application:
     def prefix(self) -> str:
         """The path under which the gateway serves it, which the gateway takes off."""
         return f"/{self.key}/"
+
+    @property
+    def migrate_secret(self) -> str:
+        """The Secret with its database's address for the role that migrates, where there is one."""
+        return self.secret.replace("-secret", "-migrate-secret")
 
     @property
     def database_secret(self) -> str:

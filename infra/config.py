@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import re
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from infra.connections import connection_problems
 from infra.database_url import DatabaseAddress, database_url_problems, parse_database_url
 from infra.errors import ConfigError
+from infra.hosted import DATABASE_URL_KEYS, MIGRATE_URL_KEYS, AcmeConfig, HostedConfig, read_hosted
+from infra.images import image_problems
 from infra.legacy_tokens import LegacyConfig, legacy_secret_problem, read_legacy_tokens
 from infra.service_account import service_account_problems, service_account_project
 from infra.token_keys import public_key
 from infra.values import NAMESPACE, SecretText, Values
 
 __all__ = [
+    "DATABASE_URL_KEYS",
+    "MIGRATE_URL_KEYS",
     "AcmeConfig",
     "ClusterConfig",
     "ConfigError",
@@ -26,6 +31,8 @@ __all__ = [
     "SecretText",
     "StackConfig",
     "database_url_problems",
+    "image_problems",
+    "inspect_stack",
     "legacy_secret_problem",
     "parse_database_url",
     "public_key",
@@ -38,7 +45,6 @@ Place = Literal["dev", "prod"]
 GatewayKind = Literal["gateway-api", "ambassador"]
 Push = Literal["off", "fcm"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-AcmeServer = Literal["staging", "production"]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 # Where the embedded cluster's commands put them, seen from the checkout.
@@ -47,14 +53,10 @@ DEFAULT_IMAGES_FILE = ".stampchat/images.json"
 # The embedded cluster's forwarder tells the client's address. It runs on the node, whose own connections reach a Pod
 # from the Pod network's first address; no Pod can have that one.
 DEFAULT_FORWARDER = "10.244.0.1/32"
-# Config keys of the hosted databases, by service.
-DATABASE_URL_KEYS = {
-    "auth": "authDatabaseUrl",
-    "chat": "chatDatabaseUrl",
-    "notifications": "notificationsDatabaseUrl",
-}
-# RFC 2606 and 6761: nobody can own these, so a template's domain left in place is found before Let's Encrypt finds it.
-RESERVED_DOMAINS = ("example.com", "example.org", "example.net", "example", "test", "invalid", "localhost")
+EXAMPLE_COLLECTOR = "http://otel-collector.monitoring.svc:4318"
+# Connections that one pod of a service may open. In prod ten pods and the one more of a rolling update fit a database
+# of the usual hundred connections.
+DEFAULT_POOL = {"dev": 10, "prod": 8}
 
 
 @dataclass(frozen=True)
@@ -88,34 +90,6 @@ class GatewayConfig:
 
 
 @dataclass(frozen=True)
-class AcmeConfig:
-    """Say who signs the certificate.
-
-    Attributes:
-        server: Let's Encrypt's staging (untrusted, generous limits) or production service.
-        email: where it writes when something is wrong.
-    """
-
-    server: AcmeServer
-    email: str
-
-
-@dataclass(frozen=True)
-class HostedConfig:
-    """Hold what only a deployment on a managed cluster has.
-
-    Attributes:
-        hostname: the DNS name that clients use.
-        acme: who signs its certificate.
-        databases: a connection string per service: auth, chat, notifications.
-    """
-
-    hostname: str
-    acme: AcmeConfig
-    databases: Mapping[str, SecretText]
-
-
-@dataclass(frozen=True)
 class StackConfig:
     """Hold everything that a program reads from a stack's config.
 
@@ -132,6 +106,8 @@ class StackConfig:
         log_level: of the three services.
         replicas: pods per service; the least that an autoscaler keeps in prod.
         max_replicas: the most that an autoscaler adds.
+        database_pool_size: connections that one pod of a service may open.
+        otlp_endpoint: the collector that traces go to, or nothing.
         signing_keys: generations of the token key; the last one signs, all of them verify.
         internal_credentials: generations of the services' credential; the last one is shown, all of them are taken.
         secret_key_base: the generation of chat's own key.
@@ -152,6 +128,8 @@ class StackConfig:
     log_level: LogLevel
     replicas: int
     max_replicas: int
+    database_pool_size: int
+    otlp_endpoint: str
     signing_keys: tuple[int, ...]
     internal_credentials: tuple[int, ...]
     secret_key_base: int
@@ -169,14 +147,23 @@ def validate_stack(values: Mapping[str, object]) -> StackConfig:
     Raises:
         ConfigError: with every problem, each with its key's path.
     """
+    config, problems = inspect_stack(values)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]:
+    """Read a stack's config and list what is wrong with it; a wrong value has a stand-in, so that others can be judged.
+
+    Args:
+        values: as `validate_stack` takes them.
+    """
     own, foreign = _split(values)
     reader = Values(own)
-    for key in foreign:
-        reader.problems.append(
-            f"{key} is not a key that this program knows; every key of ours starts with {NAMESPACE}:."
-        )
+    reader.problems += [_foreign_problem(key) for key in foreign]
     place: Place = reader.choice("place", ("dev", "prod"))
-    hosted = _read_hosted(reader) if place == "prod" else None
+    hosted = read_hosted(reader) if place == "prod" else None
     login = _read_login(reader, place)
     push: Push = reader.choice("push", ("off", "fcm"), "off")
     replicas = reader.integer("replicas", 1 if place == "dev" else 3, least=1 if place == "dev" else 2, most=100)
@@ -193,6 +180,8 @@ def validate_stack(values: Mapping[str, object]) -> StackConfig:
         log_level=reader.choice("logLevel", ("debug", "info", "warning", "error"), "info"),
         replicas=replicas,
         max_replicas=reader.integer("maxReplicas", max(10, replicas), least=replicas, most=1000),
+        database_pool_size=reader.integer("databasePoolSize", DEFAULT_POOL[place], least=1, most=1000),
+        otlp_endpoint=_read_otlp_endpoint(reader),
         signing_keys=reader.numbers("signingKeys", (1,)),
         internal_credentials=reader.numbers("internalCredentials", (1,)),
         secret_key_base=reader.numbers("secretKeyBases", (1,))[-1],
@@ -201,11 +190,11 @@ def validate_stack(values: Mapping[str, object]) -> StackConfig:
         hosted=hosted,
     )
     _check_firebase(reader, config)
+    _check_connections(reader, config)
     # For people and `secrets check`: on which day each secret was set.
     reader.nested("secretsSince")
     reader.reject_unread(f"is not a key that stack place {place} knows")
-    reader.finish()
-    return config
+    return config, reader.problems
 
 
 def _split(values: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
@@ -263,27 +252,25 @@ def _read_gateway(reader: Values, place: Place) -> GatewayConfig:
     return gateway
 
 
-def _read_hosted(reader: Values) -> HostedConfig:
-    hostname = reader.host_name("hostname")
-    if any(hostname == domain or hostname.endswith(f".{domain}") for domain in RESERVED_DOMAINS):
-        reader.problem("hostname", f"is {hostname!r}, a name that nobody can own; set your own")
-    acme = reader.nested("acme")
-    email = acme.text("email")
-    if email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
-        acme.problem("email", f"is {email!r}, not an e-mail address")
-    server: AcmeServer = acme.choice("server", ("staging", "production"), "staging")
-    acme.reject_unread()
-    databases = {service: _read_database_url(reader, key) for service, key in DATABASE_URL_KEYS.items()}
-    return HostedConfig(hostname=hostname, acme=AcmeConfig(server=server, email=email), databases=databases)
+def _read_otlp_endpoint(reader: Values) -> str:
+    if not reader.has("otlpEndpoint"):
+        return ""
+    url = reader.text("otlpEndpoint", "")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username or parts.query or parts.fragment:
+        reader.problem("otlpEndpoint", f"is {_without_password(url)!r}, not an address such as {EXAMPLE_COLLECTOR}")
+    elif "." not in (parts.hostname or ""):
+        reader.problem("otlpEndpoint", f"is {url!r}; name the namespace too, as in {EXAMPLE_COLLECTOR}")
+    return url
 
 
-def _read_database_url(reader: Values, key: str) -> SecretText:
-    secret = reader.secret(key)
-    if secret.sealed:
-        return secret
-    for problem in database_url_problems(secret.reveal()):
-        reader.problem(key, problem)
-    return secret
+def _without_password(url: str) -> str:
+    scheme, mark, rest = url.partition("://")
+    return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else url
 
 
 def _check_firebase(reader: Values, config: StackConfig) -> None:
@@ -292,3 +279,21 @@ def _check_firebase(reader: Values, config: StackConfig) -> None:
         return
     for problem in service_account_problems(secret.reveal(), config.firebase_project_id):
         reader.problem("firebaseServiceAccount", problem)
+
+
+def _check_connections(reader: Values, config: StackConfig) -> None:
+    if config.hosted is None:
+        return
+    # An autoscaler's most, and the one pod more that a rolling update starts first.
+    pods = config.max_replicas + 1
+    for problem in connection_problems(
+        config.hosted.databases, config.database_pool_size, pods, config.hosted.max_connections
+    ):
+        reader.problem("databasePoolSize", problem)
+
+
+def _foreign_problem(key: str) -> str:
+    namespace, _, name = key.rpartition(":")
+    near = difflib.get_close_matches(namespace, [NAMESPACE], cutoff=0.7)
+    hint = f"did you mean {NAMESPACE}:{name}?" if near else f"every key of ours starts with {NAMESPACE}:."
+    return f"{key} is not a key that this program knows; {hint}"

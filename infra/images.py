@@ -6,8 +6,12 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infra.errors import ConfigError
+
+if TYPE_CHECKING:
+    from infra.config import StackConfig
 
 _BY_DIGEST = re.compile(r"[a-z0-9][a-z0-9./:_-]*@sha256:[0-9a-f]{64}")
 
@@ -27,29 +31,59 @@ class Images:
     gateway: str
 
 
-def load_images(path: Path, *, needed: tuple[str, ...] = ("services", "postgres", "gateway")) -> Images:
-    """Read a file of image references.
+def load_images(config: StackConfig, root: Path) -> Images:
+    """Read the images that a stack needs.
 
     Args:
-        path: JSON such as {"services": "registry.example/services@sha256:…", …}.
-        needed: the names that must be in it; the others may be absent.
+        config: the stack's.
+        root: the checkout; a relative path of the file is sought there.
 
     Raises:
-        ConfigError: it is not there, or what it names is not named by digest.
+        ConfigError: the file is not there, or what it names is not named by digest.
     """
+    if problems := image_problems(config, root):
+        raise ConfigError(problems)
+    found = _read(root / config.images_file) or {}
+    return Images(**{name: str(found.get(name, "")) for name in ("services", "postgres", "gateway")})
+
+
+def image_problems(config: StackConfig, root: Path) -> list[str]:
+    """List what is wrong with the images that a stack names: JSON as {"services": "registry.example/x@sha256:…", …}.
+
+    Args:
+        config: the stack's.
+        root: the checkout.
+    """
+    path = root / config.images_file
+    found = _read(path)
+    if found is None:
+        return [f"stampchat:imagesFile names {path}, which holds no image references; build the images first."]
+    return [
+        f"stampchat:imagesFile names {path}, whose {name!r} {problem}."
+        for name in needed_images(config)
+        if (problem := _problem(found.get(name)))
+    ]
+
+
+def needed_images(config: StackConfig) -> tuple[str, ...]:
+    """Name the images that a stack runs; hosted databases and a gateway of the cluster's own need none of ours."""
+    gateway = ("gateway",) if config.gateway.kind == "gateway-api" else ()
+    return ("services", *(("postgres",) if config.hosted is None else ()), *gateway)
+
+
+def _read(path: Path) -> dict[str, object] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
-        raise ConfigError(
-            [f"stampchat:imagesFile names {path}, which holds no image references; build the images first."]
-        )
-    problems = [
-        f"stampchat:imagesFile names {path}, whose {name!r} is {found.get(name)!r}, not an image named by digest."
-        for name in needed
-        if not (isinstance(found.get(name), str) and _BY_DIGEST.fullmatch(found[name]))
-    ]
-    if problems:
-        raise ConfigError(problems)
-    return Images(**{name: str(found.get(name, "")) for name in ("services", "postgres", "gateway")})
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _problem(reference: object) -> str:
+    if not isinstance(reference, str) or not reference:
+        return "is missing" if reference is None else f"is {reference!r}, not an image named by digest"
+    if _BY_DIGEST.fullmatch(reference):
+        return ""
+    tag = reference.rpartition("/")[2].partition("@")[0].partition(":")[2]
+    what = f"names the tag {tag!r}, which can come to mean another image" if tag and "@" not in reference else ""
+    return f"is {reference!r}, not an image named by digest" + (f": it {what}" if what else "")

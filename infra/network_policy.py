@@ -28,7 +28,10 @@ from infra.catalogue import (
 from infra.component import Component
 from infra.config import StackConfig
 
+HTTP = 80
 HTTPS = 443
+# Anywhere but the cloud's own metadata.
+OUTSIDE = Peer(network="0.0.0.0/0", without=[METADATA_NETWORK])
 # Where a cluster's Prometheus usually is; metrics are on the internal port.
 MONITORING_NAMESPACE = "monitoring"
 
@@ -81,7 +84,9 @@ def _service_policy(application: Application, config: StackConfig) -> dict[str, 
     ingress += [Flow(Peer(name=call.caller.name), [call.port]) for call in CALLS if call.callee == application]
     if config.hosted is not None:
         ingress.append(Flow(Peer(namespace=MONITORING_NAMESPACE), [application.internal_port]))
-    egress = [_database_flow(application, config)]
+    egress = _database_flows(application, config)
+    if config.otlp_endpoint:
+        egress.append(_collector_flow(config.otlp_endpoint))
     egress += [Flow(Peer(name=call.callee.name), [call.port]) for call in CALLS if call.caller == application]
     # Google's keys for auth, pushes for notifications.
     if (application == AUTH and "google" in config.login) or (application == NOTIFICATIONS and config.push == "fcm"):
@@ -89,13 +94,25 @@ def _service_policy(application: Application, config: StackConfig) -> dict[str, 
     return network_policy(application.name, NAMESPACE, selector(application.name), ingress=ingress, egress=egress)
 
 
-def _database_flow(application: Application, config: StackConfig) -> Flow:
+def _database_flows(application: Application, config: StackConfig) -> list[Flow]:
     if config.hosted is None:
-        return Flow(Peer(name=application.database), [POSTGRES_PORT])
+        return [Flow(Peer(name=application.database), [POSTGRES_PORT])]
     # A hosted database is somewhere in the cloud's private networks or beyond; its port is all that stands still.
-    url = config.hosted.databases[application.key]
-    port = POSTGRES_PORT if url.sealed else urlsplit(url.reveal()).port or POSTGRES_PORT
-    return Flow(Peer(network="0.0.0.0/0", without=[METADATA_NETWORK]), [port])
+    urls = [config.hosted.databases[application.key]]
+    # Whoever migrates may go past a pooler.
+    urls += [url for key, url in config.hosted.migrate_databases.items() if key == application.key]
+    ports = {POSTGRES_PORT if url.sealed else urlsplit(url.reveal()).port or POSTGRES_PORT for url in urls}
+    return [Flow(OUTSIDE, sorted(ports))]
+
+
+def _collector_flow(endpoint: str) -> Flow:
+    """Let traces out: to the namespace that the collector's name has, or to wherever outside the cluster it is."""
+    parts = urlsplit(endpoint)
+    labels = (parts.hostname or "").split(".")
+    # NAME.NAMESPACE.svc, with or without the cluster's domain behind it.
+    inside = labels[2:3] == ["svc"]
+    port = parts.port or (HTTPS if parts.scheme == "https" else HTTP)
+    return Flow(Peer(namespace=labels[1]) if inside else OUTSIDE, [port])
 
 
 def _database_policy(application: Application) -> dict[str, Any]:

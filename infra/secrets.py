@@ -14,6 +14,8 @@ from infra.catalogue import (
     APPLICATIONS,
     AUTH,
     CHAT,
+    DATABASE_CA,
+    DATABASE_CA_FILE,
     DATABASE_NAME,
     DATABASE_USER,
     FIREBASE_SECRET,
@@ -26,7 +28,7 @@ from infra.catalogue import (
 )
 from infra.checksum import checksum
 from infra.component import Component
-from infra.config import StackConfig
+from infra.config import HostedConfig, SecretText, StackConfig
 from infra.token_keys import token_keys
 
 # 64 letters and digits carry 381 bits, and need no quoting in an address, a file or a shell.
@@ -45,15 +47,15 @@ class Secrets(Component):
         checksums: one for each Secret and ConfigMap, for the pods that mount it.
     """
 
-    checksums: Mapping[str, pulumi.Output[str]]
+    checksums: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, config: StackConfig, opts: pulumi.ResourceOptions) -> None:
         super().__init__("Secrets", name, opts)
         self._rollout_key = self._generate("rollout-key")
-        private_keys = [self._generate(f"private-key-{generation}") for generation in config.signing_keys]
+        private_keys = self._signing_keys(config)
         values = self._application_values(config)
         values[AUTH.secret]["private_key"] = private_keys[-1]
-        values[CHAT.secret]["secret_key_base"] = self._generate(_generation("secret-key-base", config.secret_key_base))
+        values[CHAT.secret]["secret_key_base"] = self._secret_key_base(config)
         credentials = [self._generate(_generation("internal-credential", n)) for n in config.internal_credentials]
         # The newest comes first: a service shows the first line and takes any.
         values[INTERNAL_SECRET] = {"credential": pulumi.Output.all(*reversed(credentials)).apply("\n".join)}
@@ -66,11 +68,15 @@ class Secrets(Component):
         for secret, content in values.items():
             self.place(opaque_secret(secret, NAMESPACE, content))
         public = pulumi.Output.unsecret(pulumi.Output.all(*private_keys).apply(token_keys))
-        self._place_token_keys(public)
+        self._place_config_map(TOKEN_KEYS, public)
         self.checksums = {
             **{secret: self._checksum(content) for secret, content in values.items()},
             TOKEN_KEYS: self._checksum(public),
         }
+        if config.hosted is not None and config.hosted.database_ca:
+            authority = {DATABASE_CA_FILE.rpartition("/")[2]: config.hosted.database_ca}
+            self._place_config_map(DATABASE_CA, authority)
+            self.checksums[DATABASE_CA] = self._checksum(authority)
         self.register_outputs({})
 
     def _application_values(self, config: StackConfig) -> dict[str, dict[str, SecretValue]]:
@@ -78,7 +84,11 @@ class Secrets(Component):
         values: dict[str, dict[str, SecretValue]] = {}
         for application in APPLICATIONS:
             if config.hosted is not None:
-                url = pulumi.Output.secret(config.hosted.databases[application.key].reveal())
+                hosted = config.hosted
+                url = _hosted_url(hosted, hosted.databases[application.key])
+                if application.key in hosted.migrate_databases:
+                    migrating = _hosted_url(hosted, hosted.migrate_databases[application.key])
+                    values[application.migrate_secret] = {"database_url": migrating}
             else:
                 password = self._generate(application.database_secret)
                 values[application.database_secret] = {"password": password}
@@ -86,13 +96,34 @@ class Secrets(Component):
             values[application.secret] = {"database_url": url}
         return values
 
-    def _generate(self, name: str) -> SecretValue:
-        generated = random.RandomPassword(name, length=LENGTH, special=False, opts=self.child())
+    def _signing_keys(self, config: StackConfig) -> list[SecretValue]:
+        """Generate the token keys; without the one that signs, everybody would be logged out, so prod protects it.
+
+        The older ones of a rotation are there to be dropped.
+        """
+        newest = config.signing_keys[-1]
+        return [
+            self._generate(f"private-key-{number}", protect=config.hosted is not None and number == newest)
+            for number in config.signing_keys
+        ]
+
+    def _secret_key_base(self, config: StackConfig) -> SecretValue:
+        """Generate chat's own key, protected in prod, and keep the one before it until the next rotation.
+
+        The engine refuses to delete what its state calls protected, so a key has to lose that first.
+        """
+        number = config.secret_key_base
+        if config.hosted is not None and number > 1:
+            self._generate(_generation("secret-key-base", number - 1))
+        return self._generate(_generation("secret-key-base", number), protect=config.hosted is not None)
+
+    def _generate(self, name: str, *, protect: bool = False) -> SecretValue:
+        generated = random.RandomPassword(name, length=LENGTH, special=False, opts=self.child(protect=protect))
         # The provider says that it is secret; were it ever not to, ours must not be the deployment that shows it.
         return pulumi.Output.secret(generated.result)
 
-    def _place_token_keys(self, data: pulumi.Output[dict[str, str]]) -> None:
-        metadata = {"name": TOKEN_KEYS, "namespace": NAMESPACE, "labels": labels(TOKEN_KEYS, "secret")}
+    def _place_config_map(self, name: str, data: pulumi.Input[dict[str, str]]) -> None:
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels(name, "secret")}
         self.place({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 
     def _checksum(self, values: pulumi.Input[Mapping[str, pulumi.Input[str]]]) -> pulumi.Output[str]:
@@ -103,6 +134,14 @@ class Secrets(Component):
 def _generation(name: str, generation: int) -> str:
     """Name a generation's resource; the first keeps the name that it had before there were any others."""
     return name if generation == 1 else f"{name}-{generation}"
+
+
+def _hosted_url(hosted: HostedConfig, url: SecretText) -> SecretValue:
+    """Add the authority that signed the server's certificate, where that is one of the user's own."""
+    text = url.reveal()
+    if hosted.database_ca and "sslrootcert=" not in text:
+        text = f"{text}&sslrootcert={DATABASE_CA_FILE}"
+    return pulumi.Output.secret(text)
 
 
 def database_url(application: Application, password: SecretValue) -> SecretValue:

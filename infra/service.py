@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from infra.applications import GRACE_SECONDS, mounted_sources, mounts, settings
+from infra.applications import GRACE_SECONDS, migrate_mounts, migrate_settings, mounted_sources, mounts, settings
 from infra.builders.container import ContainerSpec
 from infra.builders.labels import labels
 from infra.builders.objects import Port, Rollout, deployment, disruption_budget, service, service_account
@@ -20,6 +20,8 @@ from infra.sizes import HOSTED_SERVICE, SERVICE
 
 # Long enough for the gateway to have seen that a pod is leaving.
 STOP_DELAY = 5
+# The series of open sockets, as chat's /metrics names it.
+SOCKETS_METRIC = "stampchat_sockets"
 Checksums = Mapping[str, pulumi.Input[str]]
 
 
@@ -52,7 +54,7 @@ class Service(Component):
         workload = self.place(deployment(spec, NAMESPACE, rollout), after=[account])
         self.place(service(name, NAMESPACE, "service", service_ports(application)))
         if hosted:
-            self.place(autoscaler(name, config), after=[workload])
+            self.place(autoscaler(application, config), after=[workload])
             self.place(disruption_budget(name, NAMESPACE, "service"))
         self.register_outputs({"address": f"{name}:{application.public_port}"})
 
@@ -84,7 +86,12 @@ def service_pod(application: Application, config: StackConfig, image: str, check
         stop_delay=STOP_DELAY,
     )
     migrate = ContainerSpec(
-        name="migrate", image=image, size=size, args=[application.module, "migrate"], env=env, mounts=mounted
+        name="migrate",
+        image=image,
+        size=size,
+        args=[application.module, "migrate"],
+        env={**env, **migrate_settings(application, config)},
+        mounts=[*mounted, *migrate_mounts(application, config)],
     )
     return PodSpec(
         name=application.name,
@@ -97,9 +104,19 @@ def service_pod(application: Application, config: StackConfig, image: str, check
     )
 
 
-def autoscaler(name: str, config: StackConfig) -> dict[str, Any]:
-    """Build an autoscaler that grows at once and shrinks slowly, since a pod that goes takes its sockets along."""
+def autoscaler(application: Application, config: StackConfig) -> dict[str, Any]:
+    """Build an autoscaler that grows at once and shrinks slowly, since a pod that goes takes its sockets along.
+
+    Idle sockets cost memory and no processor, so chat may be scaled by their number as well, where the cluster has the
+    custom-metrics API. Whichever metric wants more pods wins.
+    """
+    name = application.name
     utilisation = {"type": "Utilization", "averageUtilization": 70}
+    metrics: list[dict[str, Any]] = [{"type": "Resource", "resource": {"name": "cpu", "target": utilisation}}]
+    sockets = config.hosted.sockets_per_pod if config.hosted is not None else None
+    if application == CHAT and sockets is not None:
+        target = {"type": "AverageValue", "averageValue": str(sockets)}
+        metrics.append({"type": "Pods", "pods": {"metric": {"name": SOCKETS_METRIC}, "target": target}})
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -108,7 +125,7 @@ def autoscaler(name: str, config: StackConfig) -> dict[str, Any]:
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
             "minReplicas": config.replicas,
             "maxReplicas": config.max_replicas,
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": utilisation}}],
+            "metrics": metrics,
             "behavior": {
                 "scaleDown": {
                     "stabilizationWindowSeconds": 600,

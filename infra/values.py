@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Mapping
 from typing import TypeVar
 
-from infra.errors import ConfigError
-
 NAMESPACE = "stampchat"
 
+# How alike a misspelt key has to be for another to be offered: hostnme is, port is not.
+_ALIKE = 0.7
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _Word = TypeVar("_Word", bound=str)
 
@@ -65,7 +66,7 @@ class Values:
 
     def problem(self, key: str, what: str) -> None:
         """Remember that a key is not usable."""
-        self.problems.append(f"{self._path}{key} {what}.")
+        self.problems.append(f"{self._path}{key} {what}" + ("" if what.endswith("?") else "."))
 
     def has(self, key: str) -> bool:
         """Tell whether a key is set, without reading it."""
@@ -173,16 +174,10 @@ class Values:
     def reject_unread(self, reason: str = "is not a key that this program knows") -> None:
         """Report every key that nothing has read: misspelt, or of another place."""
         for key in sorted(set(self._values) - self._read):
-            self.problem(key, reason)
-
-    def finish(self) -> None:
-        """Raise when anything was wrong.
-
-        Raises:
-            ConfigError: with every problem.
-        """
-        if self.problems:
-            raise ConfigError(self.problems)
+            # Only what is not set already can have been meant.
+            free = sorted(name for name in self._read if not self.has(name))
+            near = difflib.get_close_matches(key, free, n=1, cutoff=_ALIKE)
+            self.problem(key, f"{reason}; did you mean {near[0]}?" if near else reason)
 
     def _take(self, key: str) -> object:
         self._read.add(key)

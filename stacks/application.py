@@ -43,7 +43,8 @@ def deploy_application(config: StackConfig, images: Images, root: Path) -> Appli
     stops at the first thing that fails.
     """
     provider = connect(config.cluster, root)
-    namespace = Namespace(NAMESPACE, options(provider))
+    # Whoever destroys stack dev wants its messages gone; prod's have no other copy in the cluster's reach.
+    namespace = Namespace(NAMESPACE, options(provider), protect=config.hosted is not None)
     policies = NetworkPolicies("network", config, options(provider, [namespace]))
     secrets = Secrets("secrets", config, options(provider, [namespace]))
     last: list[pulumi.Resource] = [secrets, policies]

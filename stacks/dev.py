@@ -15,7 +15,7 @@ from stacks.application import deploy_application
 
 def deploy(config: StackConfig, root: Path) -> None:
     """Deploy and export the outputs."""
-    images = load_images(root / config.images_file)
+    images = load_images(config, root)
     application = deploy_application(config, images, root)
     Gateway("gateway", config, images.gateway, application.after(application.last))
     pulumi.export("url", config.url)

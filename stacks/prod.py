@@ -9,27 +9,36 @@ import pulumi
 from infra.ambassador import Ambassador
 from infra.config import HostedConfig, StackConfig
 from infra.gateway import Gateway
-from infra.images import Images, load_images
+from infra.images import Images, load_images, needed_images
+from infra.platform import Platform, load_charts
 from infra.tls import Tls
 from stacks.application import Application, deploy_application
 
 
 def deploy(config: StackConfig, hosted: HostedConfig, root: Path) -> None:
     """Deploy and export the outputs."""
-    needed = ("services", "gateway") if config.gateway.kind == "gateway-api" else ("services",)
-    images = load_images(root / config.images_file, needed=needed)
+    images = load_images(config, root)
     application = deploy_application(config, images, root)
-    entry, address = _let_in(config, hosted, images, application)
-    Tls("tls", hosted, config.gateway.kind, application.after(entry))
+    platform = _install_platform(config, hosted, application, root)
+    entry, address = _let_in(config, images, application.after(application.last, *platform), hosted)
+    Tls("tls", hosted, config.gateway.kind, application.after(entry, *platform))
     pulumi.export("url", config.url)
     pulumi.export("gatewayAddress", address)
-    pulumi.export("images", {name: getattr(images, name) for name in needed})
+    pulumi.export("images", {name: getattr(images, name) for name in needed_images(config)})
+
+
+def _install_platform(
+    config: StackConfig, hosted: HostedConfig, application: Application, root: Path
+) -> list[pulumi.Resource]:
+    """Install what the cluster lacks, beside the application, which needs none of it."""
+    if not hosted.install_platform:
+        return []
+    return [Platform("platform", config, load_charts(root), application.after())]
 
 
 def _let_in(
-    config: StackConfig, hosted: HostedConfig, images: Images, application: Application
+    config: StackConfig, images: Images, after: pulumi.ResourceOptions, hosted: HostedConfig
 ) -> tuple[pulumi.Resource, pulumi.Input[str]]:
-    after = application.after(application.last)
     if config.gateway.kind == "ambassador":
         # Emissary's load balancer is not ours to read; the name is what clients use.
         return Ambassador("ambassador", hosted.hostname, after), hosted.hostname

@@ -20,7 +20,7 @@ def deploy(root: Path) -> None:
     Raises:
         pulumi.RunError: the config, or what it names, cannot be deployed.
     """
-    config = load_config()
+    config = load_config(root)
     try:
         if config.hosted is None:
             dev.deploy(config, root)

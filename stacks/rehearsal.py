@@ -38,6 +38,7 @@ class Registered:
         dependencies: URNs of what it waits for.
         custom: whether it is a plugin's, and no component.
         provider: the reference of the provider that it goes through.
+        protected: whether the engine refuses to delete it.
     """
 
     urn: str
@@ -49,11 +50,13 @@ class Registered:
     dependencies: frozenset[str]
     custom: bool
     provider: str
+    protected: bool = False
 
     @property
     def kind(self) -> str:
-        """The Kubernetes kind, or nothing for what is no Kubernetes object."""
-        return self.type.rpartition(":")[2] if self.type.startswith("kubernetes:") else ""
+        """The Kubernetes kind, or nothing for what is no Kubernetes object: a Helm release is many."""
+        is_object = self.type.startswith("kubernetes:") and not self.type.startswith("kubernetes:helm.sh/")
+        return self.type.rpartition(":")[2] if is_object else ""
 
 
 @dataclass
@@ -108,6 +111,7 @@ class _Monitor(mocks.MockMonitor):
                     dependencies=frozenset(request.dependencies),
                     custom=request.custom,
                     provider=request.provider,
+                    protected=request.protect,
                 )
             )
         return response

@@ -61,7 +61,8 @@ def _without_secrets(config: StackConfig) -> StackConfig:
     hosted = config.hosted
     if hosted is not None:
         urls = {name: SecretText(PLACEHOLDER.format(f"{name} database url")) for name in hosted.databases}
-        hosted = replace(hosted, databases=urls)
+        migrating = {name: SecretText(PLACEHOLDER.format("migrating role's url")) for name in hosted.migrate_databases}
+        hosted = replace(hosted, databases=urls, migrate_databases=migrating)
     return replace(config, firebase_service_account=account, hosted=hosted)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 DIGEST = "sha256:" + "a1" * 32
 IMAGES = {name: f"stampchat.local/{name}@{DIGEST}" for name in ("services", "postgres", "gateway")}
@@ -32,6 +36,20 @@ def make_service_account(**changed: object) -> str:
     return json.dumps(kept)
 
 
+def make_authority() -> str:
+    """Make a certificate of an authority, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "databases")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(Encoding.PEM).decode()
+
+
 SERVICE_ACCOUNT = make_service_account()
 
 DEV = {"stampchat:place": "dev"}
@@ -50,3 +68,13 @@ PROD = {
     },
 }
 PROD_GATEWAY_API = {**PROD, "stampchat:gateway": json.dumps({"kind": "gateway-api"})}
+# Everything that is off by default.
+OWNER_PASSWORD = "owner-pass-91d0"  # made up
+OWNER_URL = f"postgresql://owner:{OWNER_PASSWORD}@chat.db.cloud:5433/stamp_chat?sslmode=verify-full"
+OPTIONS = {
+    "stampchat:platform": '{"install": true}',
+    "stampchat:autoscaling": '{"sockets": 4000}',
+    "stampchat:otlpEndpoint": "http://collector.tracing.svc:4318",
+    "stampchat:databaseCa": make_authority(),
+    "stampchat:chatMigrateDatabaseUrl": OWNER_URL,
+}

@@ -72,7 +72,8 @@ def test_the_tracked_prod_config_documents_every_key() -> None:
     dev_only = {"url"}
     keys = {key.removeprefix("stampchat:") for key in PROD} | {
         "kubeconfig", "imagesFile", "allowedOrigins", "logLevel", "replicas", "maxReplicas", "signingKeys", "gateway",
-        "internalCredentials", "secretKeyBases",
+        "internalCredentials", "secretKeyBases", "databasePoolSize", "databaseMaxConnections", "databaseCa",
+        "authMigrateDatabaseUrl", "otlpEndpoint", "platform", "autoscaling",
     }  # fmt: skip
 
     assert {key for key in keys - dev_only if f"stampchat:{key}" not in text} == set()
