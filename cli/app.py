@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    backup,
     cluster,
     destroy,
     dns,
@@ -32,6 +33,7 @@ from cli import (
     version,
 )
 from cli.context import Settings
+from deployer.errors import StoppedError
 
 app = typer.Typer(
     name="stampchat",
@@ -51,7 +53,7 @@ _STACK_OPTIONS = ("--stack", "-s")
 # Verbs that take the stack as their first word, and by option as the others do.
 STACK_VERBS = (
     *("up", "preview", "rollback", "destroy", "smoke", "status", "dns", "drift", "history", "outputs", "graph", "env"),
-    *("render", "unlock"),
+    *("render", "unlock", "backup", "restore"),
 )
 DEPLOY = "Deploy"
 WORK = "Work on it"
@@ -79,6 +81,8 @@ app.add_typer(secrets.app, name="secrets", rich_help_panel=PARTS)
 app.command(rich_help_panel=PARTS, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     test.test
 )
+app.command(rich_help_panel=PARTS)(backup.backup)
+app.command(rich_help_panel=PARTS)(backup.restore)
 app.command(rich_help_panel=PARTS)(history.unlock)
 app.command(rich_help_panel=PARTS)(uninstall.uninstall)
 app.command(rich_help_panel=PARTS)(version.version)
@@ -107,7 +111,11 @@ def main() -> int:
     try:
         app(hoist(sys.argv[1:]), prog_name="./stampchat")
     except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else 1
+        code = leaving.code if isinstance(leaving.code, int) else 1
+        if code == StoppedError.exit_code:
+            # The parser leaves without a word.
+            sys.stderr.write("stampchat: stopped.\n")
+        return code
     except Exception as error:  # noqa: BLE001  # the one edge: whatever comes becomes a paragraph
         return _report(error)
     return 0
