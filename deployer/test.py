@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +78,18 @@ def checks(pytest_args: Sequence[str]) -> list[Check]:
         Check("lint", (str(tools / "ruff"), "check", "--quiet", ".")),
         Check("types", (str(tools / "mypy"), "--no-error-summary")),
         Check("arrows", (str(tools / "lint-imports"),)),
-        Check("tests", (sys.executable, "-m", "pytest", *pytest_args)),
+        Check("tests", (sys.executable, "-m", "pytest", *spread(pytest_args), *pytest_args)),
     ]
+
+
+def spread(pytest_args: Sequence[str]) -> list[str]:
+    """Return the arguments that spread the tests over processes: much of their time they wait, so one more than cores.
+
+    Args:
+        pytest_args: the user's; whoever says -n, or takes the plugin away, is not contradicted.
+    """
+    said = any(word.startswith("-n") or word in {"no:xdist", "-pno:xdist"} for word in pytest_args)
+    return [] if said else [f"-n{(os.cpu_count() or 1) + 1}"]
 
 
 def run_checks(
@@ -96,12 +108,37 @@ def run_checks(
         started = time.monotonic()
         # Only pytest is watched live; the others speak when they have something to say.
         live = check is listed[-1]
-        done = subprocess.run(check.command, cwd=workspace.root, check=False, capture_output=not live, text=True)
-        verdict = Verdict(check.name, done.returncode, time.monotonic() - started)
+        status, said = _run(check.command, workspace.root, live=live)
+        verdict = Verdict(check.name, status, time.monotonic() - started)
         if not live:
-            if done.returncode != 0:
-                sys.stderr.write(done.stdout + done.stderr)
+            if status != 0:
+                sys.stderr.write(said)
                 sys.stderr.flush()
             announce(verdict)
         verdicts.append(verdict)
     return verdicts
+
+
+def _run(command: Sequence[str], folder: Path, *, live: bool) -> tuple[int, str]:
+    """Run a program to its end, even after Ctrl-C: the terminal tells it as well, and it has things to put away."""
+    kept = None if live else subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=folder, stdout=kept, stderr=subprocess.STDOUT if kept else None, text=True
+    ) as run:
+        try:
+            said, _ = run.communicate()
+        except KeyboardInterrupt:
+            with _deaf():
+                run.wait()
+            raise
+    return run.returncode, said or ""
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Hear no further Ctrl-C until the end of the block; who is waited for hears them all."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from deployer import cluster
 from deployer.cluster import ClusterInfo, Instance
 from deployer.report import Silent
 from deployer.workspace import ROOT, Workspace, load_workspace
+from tests import schedule
 from tests.ports import free_port
 
 # With an empty cache the first of these tests builds Kubernetes.
@@ -36,16 +38,25 @@ class EmbeddedCluster:
     info: ClusterInfo
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Let Ctrl-C through: a shell's background job ignores SIGINT, and so would every process that a test starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.pluginmanager.hasplugin("xdist"):
+        schedule.let_tidy_up()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests that may have to wait for a build the time for it."""
+    """Give tests that may have to wait for a build the time for it, and begin with what takes longest."""
     for item in items:
         if item.get_closest_marker("cluster") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_CLUSTER_TIMEOUT))
+    items[:] = schedule.in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests by what they share, where several processes run them (-n)."""
+    return schedule.make_scheduler(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,9 @@ def test_a_lock_names_all_that_its_packages_need(lock: Path) -> None:
     packages = locked(lock.read_text())
     missing = [
         f"{name} needs {requirement}"
-        for name in packages
+        for name, version in packages.items()
         if name in INSTALLED
+        if INSTALLED[name].version == version
         for text in INSTALLED[name].requires or []
         if (requirement := Requirement(text)).marker is None or requirement.marker.evaluate({"extra": ""})
         if canonicalize_name(requirement.name) not in packages

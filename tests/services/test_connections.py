@@ -18,7 +18,7 @@ from services.settings import Secret
 from services.web import create_internal_app, create_public_app, json_response, read_body
 from tests.services.conftest import SERVER, Running
 
-SECONDS = 20.0
+SECONDS = 60
 SMALL = ConnectionSettings(most=6, most_waiting=3, head_seconds=0.4, body_seconds=0.4)
 
 

@@ -99,7 +99,7 @@ async def test_a_connection_that_somebody_holds_does_not_keep_the_process(
             begun.set()
             await connection.execute("SELECT pg_sleep(60)")
 
-    async with asyncio.timeout(30), open_database(database) as opened:
+    async with asyncio.timeout(60), open_database(database) as opened:
         holding = asyncio.create_task(hold())
         await begun.wait()
     with pytest.raises(DatabaseUnavailable):

@@ -251,7 +251,7 @@ async def ask(base: str, method: str, path: str, token: str) -> tuple[int, str]:
     try:
         head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode())
-        raw = (await asyncio.wait_for(reader.read(), 30)).decode()
+        raw = (await asyncio.wait_for(reader.read(), 60)).decode()
         head, _, text = raw.partition("\r\n\r\n")
         return int(head.split()[1]), text
     finally:

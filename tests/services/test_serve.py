@@ -25,7 +25,7 @@ from tests.services.conftest import MakeDatabase
 from tests.services.processes import Fleet
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 30
+SECONDS = 60
 
 
 @pytest.fixture

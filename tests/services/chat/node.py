@@ -46,29 +46,32 @@ def find_node(cache: Path, environ: Mapping[str, str] = os.environ) -> tuple[Pat
     return Path(node), [node, str(wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
-def install_phoenix(cache: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """Install phoenix.js as it is locked, once a machine, and return the folder with the scripts and a `node`.
+def install_phoenix(folder: Path, cache: Path, environ: Mapping[str, str] = os.environ) -> None:
+    """Install phoenix.js as it is locked, once a machine, and lay the scripts and a `node` beside it.
+
+    Args:
+        folder: the caller's own: several runs share what is installed, and their scripts may differ.
+        cache: where it is installed.
+        environ: holds PATH.
 
     Raises:
         NodeMissing: it could not be.
     """
     node, npm = find_node(cache, environ)
-    folder = cache / f"test-phoenix-js-{_digest(*(SOURCES / name for name in LOCKED))}"
+    installed = cache / f"test-phoenix-js-{_digest(*(SOURCES / name for name in LOCKED))}"
 
     def command(made: Path) -> list[str]:
         for name in LOCKED:
             shutil.copy(SOURCES / name, made)
         return [*npm, "ci", "--prefix", str(made), "--no-audit", "--no-fund", "--ignore-scripts"]
 
-    if not folder.is_dir():
+    if not installed.is_dir():
         # npm looks for its own node on PATH.
-        _install(folder, command, {**environ, "PATH": f"{node.parent}{os.pathsep}{environ.get('PATH', '')}"})
+        _install(installed, command, {**environ, "PATH": f"{node.parent}{os.pathsep}{environ.get('PATH', '')}"})
     for source in SOURCES.glob("*.mjs"):
         shutil.copy(source, folder)
-    link = folder / "node"
-    link.unlink(missing_ok=True)
-    link.symlink_to(node)
-    return folder
+    (folder / "node").symlink_to(node)
+    (folder / "node_modules").symlink_to(installed / "node_modules")
 
 
 async def play(folder: Path, script: str, environment: Mapping[str, str]) -> Any:

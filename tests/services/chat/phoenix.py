@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 # For a machine that does much else meanwhile.
-SECONDS = 20.0
+SECONDS = 60
 Frame = list[Any]
 
 

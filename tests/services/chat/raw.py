@@ -11,7 +11,7 @@ from typing import Any
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 FIN, COMPRESSED = 0x80, 0x40
-SECONDS = 20.0
+SECONDS = 60
 
 
 @dataclass(frozen=True)

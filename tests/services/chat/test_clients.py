@@ -18,7 +18,7 @@ from phoenix_channels_python_client.utils import make_message
 from tests.services.chat.conftest import ChatService, Person
 from tests.services.chat.node import SOURCES, NodeMissing, find_node, install_phoenix, play
 
-SECONDS = 30
+SECONDS = 60
 # Its usual patience is for servers that are away for minutes.
 HASTE = ReconnectPolicy(base_delay_s=0.05, rapid_first_min_delay_s=0.05, rapid_second_min_delay_s=0.05)
 
@@ -120,12 +120,14 @@ async def test_the_python_client_comes_back(chat: ChatService) -> None:
 
 
 @pytest.fixture(scope="session")
-def phoenix_js() -> Path:
+def phoenix_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install phoenix.js once a machine; skip, with the reason, where that cannot be."""
+    folder = tmp_path_factory.mktemp("phoenix-js")
     try:
-        return install_phoenix(Path(os.environ.get("STAMPCHAT_CACHE") or Path.home() / ".cache" / "stampchat"))
+        install_phoenix(folder, Path(os.environ.get("STAMPCHAT_CACHE") or Path.home() / ".cache" / "stampchat"))
     except NodeMissing as reason:
         pytest.skip(str(reason))
+    return folder
 
 
 async def test_phoenix_js_chats(chat: ChatService, phoenix_js: Path) -> None:

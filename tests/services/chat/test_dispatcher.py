@@ -17,7 +17,7 @@ from services.errors import DatabaseUnavailable, PeerUnavailable
 from tests.services.chat.conftest import ChatService
 from tests.services.chat.test_socket import two_in_a_room
 
-SECONDS = 30
+SECONDS = 60
 ROOM = Audience("one", "One", frozenset({"ada", "bob"}))
 
 

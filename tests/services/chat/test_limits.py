@@ -102,7 +102,7 @@ async def test_one_person_has_so_many_sockets(chat: ChatService) -> None:
     assert error.value.headers is not None
     assert error.value.headers["Retry-After"]
     await sockets[0].socket.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await ada.open()
@@ -185,6 +185,6 @@ async def test_a_stopping_process_tells_its_sockets_and_finishes_what_they_said(
 async def _last_words(socket: Phoenix, first: list[Any]) -> tuple[list[str], int | None]:
     """Return what is still told, and the code of the close behind it."""
     frames = [first]
-    while (message := await asyncio.wait_for(socket.socket.receive(), 20)).type is aiohttp.WSMsgType.TEXT:
+    while (message := await asyncio.wait_for(socket.socket.receive(), 60)).type is aiohttp.WSMsgType.TEXT:
         frames.append(json.loads(message.data))
     return [frame[4]["data"]["body"] for frame in frames if frame[3] == "shout"], socket.socket.close_code

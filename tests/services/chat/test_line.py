@@ -173,7 +173,7 @@ async def test_a_close_says_why(runner: web.AppRunner, echo: Echo, sent: bytes, 
 
     assert await raw.closed() == code
     await raw.send(struct.pack("!H", code), first=FIN | CLOSE)
-    await asyncio.wait_for(echo.gone.wait(), 10)
+    await asyncio.wait_for(echo.gone.wait(), 60)
     assert echo.lines == []
 
 
@@ -206,8 +206,8 @@ async def test_a_peer_that_does_not_answer_our_close_is_not_waited_for(
     line = echo.lines[0]
     line.end(WSCloseCode.GOING_AWAY, "idle")
 
-    await asyncio.wait_for(line.ended(), 10)
-    await asyncio.wait_for(line.ended(), 10)
+    await asyncio.wait_for(line.ended(), 60)
+    await asyncio.wait_for(line.ended(), 60)
     assert await raw.closed() == 1001
 
 
@@ -249,7 +249,7 @@ async def test_a_socket_costs_no_task_and_aiohttp_forgets_it(runner: web.AppRunn
     assert runner.server is not None
     assert runner.server.connections == []
     assert len(asyncio.all_tasks()) == before
-    await asyncio.wait_for(runner.cleanup(), 10)
+    await asyncio.wait_for(runner.cleanup(), 60)
     await raws[0].send(b"still here")
     assert await raws[0].receive() == (TEXT, b"still here")
     assert len(echo.lines) == 5

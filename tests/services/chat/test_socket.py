@@ -399,7 +399,7 @@ async def test_a_push_reaches_the_other_participants(chat: ChatService, notifica
 
     said = await hers.shout(topic, "hi")
 
-    await asyncio.wait_for(notifications.arrived.get(), 20)
+    await asyncio.wait_for(notifications.arrived.get(), 60)
     assert notifications.calls == [
         {
             "identities": [bob.identity],

@@ -29,7 +29,7 @@ ACCOUNT_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 ACCOUNT_PEM = ACCOUNT_KEY.private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 ).decode()
-SECONDS = 30
+SECONDS = 60
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.ports import free_port
 from tests.services.postgres import PostgresServer, as_nobody, give
 
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 class PgBouncer:

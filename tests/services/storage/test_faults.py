@@ -56,7 +56,7 @@ async def holding(durable: PostgresServer) -> AsyncIterator[None]:
 async def waiting(durable: PostgresServer, number: int) -> None:
     """Return when so many statements of services wait for a table."""
     watching = await asyncpg.connect(durable.url("postgres"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await watching.fetchval(WAITING, [f"faults_{service}" for service in TABLES]) < number:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await watching.close()
@@ -71,7 +71,7 @@ async def say_error(phoenix: Phoenix, topic: str, event: str, payload: Any) -> s
 
 async def shout_until_heard(phoenix: Phoenix, topic: str, text: str) -> None:
     """Say the same again for as long as it is refused, as an app would."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             await phoenix.push(topic, "shout", {"message": text, "id": text})
             frame = await phoenix.receive()
@@ -281,7 +281,7 @@ async def test_a_database_that_takes_no_writes_is_read_and_healed(
     await admin.close()
     # What was read meanwhile came over connections that still believe it; a write that meets one ends them all.
     login = {"authProvider": "dev", "token": "Bob"}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await house.call("POST", "auth", "/login", login)).status != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await shout_until_heard(phoenix, topic, "hello")

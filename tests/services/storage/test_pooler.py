@@ -90,7 +90,7 @@ async def test_a_pooler_that_was_not_noticed_is_when_it_loses_a_statement(
             except DatabaseUnavailable:
                 return False
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while all(await asyncio.gather(*map(ask, range(50)))):
                 pass
             while not all(await asyncio.gather(*map(ask, range(50)))):
@@ -151,7 +151,7 @@ async def test_everything_works_behind_the_pooler(pooled: dict[str, str], open_h
 async def _handed_over(url: str) -> None:
     """Return when every push was claimed from the outbox and handed over."""
     connection = await asyncpg.connect(url, statement_cache_size=0)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await connection.fetchval("SELECT count(*) FROM push_outbox"):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await connection.close()

@@ -107,7 +107,7 @@ def seen(watcher: Watcher) -> dict[str, int]:
 
 async def settled(presence: Presence, fits: Callable[[], bool]) -> None:
     """Wait until the moments that are under way have ended."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while presence._gathering._timers or not fits():  # noqa: ASYNC110  # timers tell nobody
             await asyncio.sleep(0.001)
 
