@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 from infra.catalogue import DATABASE_CA_FILE
@@ -13,7 +12,8 @@ from infra.connections import DEFAULT_MAX_CONNECTIONS, RESERVE
 from infra.database_url import database_url_problems
 from infra.values import SecretText, Values
 
-AcmeServer = Literal["staging", "production"]
+# Let's Encrypt's two services, by the words for them.
+ACME_SERVERS = ("staging", "production")
 
 # Config keys of the hosted databases, by service.
 DATABASE_URL_KEYS = {
@@ -36,12 +36,14 @@ class AcmeConfig:
     """Say who signs the certificate.
 
     Attributes:
-        server: Let's Encrypt's staging (untrusted, generous limits) or production service.
+        server: Let's Encrypt's staging (untrusted, generous limits) or production service, or any other's directory.
         email: where it writes when something is wrong.
+        ca_bundle: the authority that signed the server's own certificate, as PEM; nothing for a public one.
     """
 
-    server: AcmeServer
+    server: str
     email: str
+    ca_bundle: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class HostedConfig:
 
 def read_hosted(reader: Values) -> HostedConfig:
     """Read every key of a managed cluster's own; what is wrong is remembered by the reader."""
-    authority = _read_authority(reader)
+    authority = _read_authority(reader, _CA_KEY)
     return HostedConfig(
         hostname=_read_hostname(reader),
         acme=_read_acme(reader),
@@ -105,9 +107,24 @@ def _read_acme(reader: Values) -> AcmeConfig:
     email = acme.text("email")
     if email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
         acme.problem("email", f"is {email!r}, not an e-mail address")
-    server: AcmeServer = acme.choice("server", ("staging", "production"), "staging")
+    server = acme.text("server", "staging")
+    own = server not in ACME_SERVERS
+    if own and not _is_directory(server):
+        acme.problem("server", f"is {server!r}, not one of staging, production, nor an ACME directory's https address")
+    ca_bundle = _read_authority(acme, "caBundle")
+    if ca_bundle and not own:
+        acme.problem("caBundle", f"is for a server of your own, and {server} is Let's Encrypt's; leave it away")
     acme.reject_unread()
-    return AcmeConfig(server=server, email=email)
+    return AcmeConfig(server=server, email=email, ca_bundle=ca_bundle)
+
+
+def _is_directory(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return usable and not (parts.username or parts.query or parts.fragment) and not re.search(r"\s", url)
 
 
 def _check_database_url(reader: Values, key: str, secret: SecretText, authority: str) -> SecretText:
@@ -126,19 +143,19 @@ def _check_database_url(reader: Values, key: str, secret: SecretText, authority:
 _CA_KEY = "databaseCa"
 
 
-def _read_authority(reader: Values) -> str:
-    if not reader.has(_CA_KEY):
+def _read_authority(reader: Values, key: str) -> str:
+    if not reader.has(key):
         return ""
-    pem = reader.text(_CA_KEY, "")
+    pem = reader.text(key, "")
     if "PRIVATE KEY" in pem:
-        reader.problem(_CA_KEY, "holds a private key, which belongs to the authority alone; give its certificate")
+        reader.problem(key, "holds a private key, which belongs to the authority alone; give its certificate")
         return ""
     from cryptography.x509 import load_pem_x509_certificates
 
     try:
         load_pem_x509_certificates(pem.encode())
     except ValueError:
-        reader.problem(_CA_KEY, "is no certificate in PEM: -----BEGIN CERTIFICATE----- and so on")
+        reader.problem(key, "is no certificate in PEM: -----BEGIN CERTIFICATE----- and so on")
         return ""
     return pem
 

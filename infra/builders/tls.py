@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 from infra.builders.labels import labels
@@ -23,16 +25,18 @@ WAIT_READY = {"pulumi.com/waitFor": "condition=Ready"}
 
 def cluster_issuer(acme: AcmeConfig, gateway: GatewayKind) -> Json:
     """Build the issuer that proves our control of the name over HTTP."""
+    authority = {"caBundle": base64.b64encode(acme.ca_bundle.encode()).decode()} if acme.ca_bundle else {}
     return {
         "apiVersion": API_VERSION,
         "kind": "ClusterIssuer",
         "metadata": {"name": ISSUER, "labels": labels(ISSUER, "tls"), "annotations": WAIT_READY},
         "spec": {
             "acme": {
-                "server": SERVERS[acme.server],
+                "server": SERVERS.get(acme.server, acme.server),
+                **authority,
                 "email": acme.email,
                 # An account of each service: the key of one is unknown to the other.
-                "privateKeySecretRef": {"name": f"stampchat-acme-{acme.server}"},
+                "privateKeySecretRef": {"name": f"stampchat-acme-{_account(acme.server)}"},
                 "solvers": [{"http01": _solver(gateway)}],
             }
         },
@@ -57,6 +61,10 @@ def certificate(hostname: str, namespace: str) -> Json:
             "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
         },
     }
+
+
+def _account(server: str) -> str:
+    return server if server in SERVERS else hashlib.sha256(server.encode()).hexdigest()[:8]
 
 
 def _solver(gateway: GatewayKind) -> Json:
