@@ -9,6 +9,9 @@ from deployer.errors import DeployError
 from deployer.local.layout import SERVICES, Layout, programs
 from deployer.local.places import LOOPBACK, Places
 
+# infra.builders.traefik refuses the same.
+_REFUSED_CHARACTERS = ("slash", "backslash", "nullcharacter")
+
 
 def write_routes(layout: Layout, places: Places) -> None:
     """Write what the gateway serves: each service's public port under its prefix, which is taken off."""
@@ -43,6 +46,11 @@ def gateway_command(layout: Layout, places: Places, *, lan: bool) -> tuple[str, 
         f"{point}.address={'' if lan else LOOPBACK}:{places.gateway}",
         # X_Forwarded_For is X-Forwarded-For to some servers: not to ours, and better not to any.
         f"{point}.http.aliasheadersstrategy=delete",
+        # What is a slash to one reader of a path and a letter to another (..%2F): no path of ours has any.
+        *(
+            f"{point}.http.encodedcharacters.allowencoded{name}=false"
+            for name in ("slash", "backslash", "nullcharacter")
+        ),
         f"{point}.transport.respondingtimeouts.readtimeout=60s",
         f"{point}.transport.respondingtimeouts.idletimeout=180s",
         f"{point}.transport.lifecycle.gracetimeout=1s",

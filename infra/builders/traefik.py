@@ -13,6 +13,8 @@ Json = dict[str, Any]
 
 # Seconds for requests in flight after the signal to stop.
 DRAIN_SECONDS = 20
+# Of the characters that a path may hold percent-encoded, as Traefik's options name them.
+REFUSED_CHARACTERS = ("slash", "backslash", "nullcharacter")
 _GROUP = "gateway.networking.k8s.io"
 _ROUTES = ["gateways", "httproutes", "grpcroutes", "tlsroutes", "referencegrants", "backendtlspolicies"]
 
@@ -48,6 +50,8 @@ def _entry_point(name: str, port: int, config: StackConfig) -> list[str]:
         f"{point}.address=:{port}",
         # X_Forwarded_For is X-Forwarded-For to some servers: not to ours, and better not to any.
         f"{point}.http.aliasheadersstrategy=delete",
+        # What is a slash to one reader of a path and a letter to another (..%2F) is refused: no path of ours has any.
+        *(f"{point}.http.encodedcharacters.allowencoded{name}=false" for name in REFUSED_CHARACTERS),
         # The whole request has to arrive within this; then an idle connection is kept for the next one.
         f"{point}.transport.respondingtimeouts.readtimeout=60s",
         f"{point}.transport.respondingtimeouts.idletimeout=180s",
