@@ -25,6 +25,7 @@ from cli import (
     preview,
     render,
     secrets,
+    secrets_import,
     smoke,
     status,
     test,
@@ -77,6 +78,7 @@ app.command(rich_help_panel=LOOK)(env.env)
 app.add_typer(cluster.app, name="cluster", rich_help_panel=PARTS)
 app.add_typer(images.app, name="images", rich_help_panel=PARTS)
 app.command(rich_help_panel=PARTS)(render.render)
+secrets.app.command("import")(secrets_import.import_original)
 app.add_typer(secrets.app, name="secrets", rich_help_panel=PARTS)
 app.command(rich_help_panel=PARTS, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     test.test
