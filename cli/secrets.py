@@ -25,9 +25,15 @@ From = Annotated[
 Provider = Annotated[
     str,
     typer.Option(
-        help="Who keeps the key: passphrase, or a URL: awskms://…, gcpkms://…, azurekeyvault://…, hashivault://…"
+        "--secrets-provider",
+        help="Who keeps the key: passphrase, or a URL: awskms://…, gcpkms://…, azurekeyvault://…, hashivault://KEY",
     ),
 ]
+# What is no path but a value itself; it is never printed again.
+_VALUES = ("://", "{", "\n", "-----BEGIN")
+_LONGEST_NAME = 255
+# Windows writes the second of these, and some editors the first.
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 def _file_option(name: str, what: str) -> Any:
@@ -62,14 +68,21 @@ def init(
 ) -> None:
     """Take in all that a stack still needs from you: by option, or by asking for it.
 
-    Every value is checked before the first is written. What is set already is left alone, unless given again.
+    Every value is checked before the first is written, and each database is asked for an answer. What is set already
+    is left alone, unless given again.
+
+    The key that encrypts them is a passphrase in .stampchat, made here, or one of your cloud's, named by
+    [bold]--secrets-provider[/bold] the first time.
 
     [bold]Examples[/bold]
 
       ./stampchat secrets init
 
       ./stampchat secrets init --hostname chat.your-domain.org --firebase service-account.json
+
+      ./stampchat secrets init --secrets-provider hashivault://stampchat
     """
+    from deployer.errors import UsageError
     from deployer.secrets.catalogue import AUTH_DATABASE, CHAT_DATABASE, FIREBASE, NOTIFICATIONS_DATABASE
     from deployer.secrets.store import CONTEXT, EMAIL, HOSTNAME, missing, stack_path
     from deployer.stack_file import load_stack_file
@@ -81,15 +94,23 @@ def init(
         NOTIFICATIONS_DATABASE: notifications_database,
         FIREBASE: firebase,
     }
+    if list(files.values()).count(Path("-")) > 1:
+        raise UsageError(
+            "Only one value can come from standard input.", advice="Give the others by file. Nothing was changed."
+        )
     values = {secret: _read(path) for secret, path in files.items() if path is not None}
     plain = {key: value for key, value in ((CONTEXT, cluster), (HOSTNAME, hostname), (EMAIL, email)) if value}
     asked, wanted = missing(load_stack_file(stack_path(settings.workspace, stack)))
+    asked = [secret for secret in asked if secret not in values]
+    wanted = [one for one in wanted if one.key not in plain]
+    _require_somebody(
+        [_option_of(secret) for secret in asked] + [f"--{one.name}" for one in wanted],
+        [secret.what for secret in asked] + [one.what for one in wanted],
+    )
     for secret in asked:
-        if secret not in values:
-            values[secret] = _ask_for(secret)
+        values[secret] = _ask_for(secret)
     for one in wanted:
-        if one.key not in plain:
-            plain[one.key] = _prompt(f"{one.what} ({one.name})", f"--{one.name}")
+        plain[one.key] = _prompt(f"{one.what} ({one.name})")
     if not values and not plain:
         write(f"Nothing is missing in Pulumi.{stack}.yaml. `./stampchat secrets check` looks at what is there.")
         return
@@ -99,7 +120,13 @@ def init(
 @app.command("set")
 def set_one(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Which: auth-database-url, firebase-service-account, …")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Which: auth-database-url, chat-database-url, notifications-database-url or firebase-service-account."
+        ),
+    ],
+    value: Annotated[str, typer.Argument(hidden=True)] = "",
     *,
     stack: Stack = "prod",
     file: From = None,
@@ -107,12 +134,21 @@ def set_one(
 ) -> None:
     """Set one secret: from a file, from standard input, or typed unseen. Never as an argument, which others could read.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
+
+      ./stampchat secrets set chat-database-url
 
       ./stampchat secrets set chat-database-url < url.txt
     """
+    from deployer.errors import UsageError
     from deployer.secrets.catalogue import find_given
 
+    if value:
+        raise UsageError(
+            "A secret is never given on the command line: others can read it there, and the shell keeps it.",
+            advice=f"`./stampchat secrets set {name}` asks for it, or reads standard input. Take what you typed for "
+            "known by now: renew it where it comes from. Nothing was changed.",
+        )
     settings = settings_of(context)
     secret = find_given(name)
     if file is None and not sys.stdin.isatty():
@@ -191,7 +227,8 @@ def rotate(
     question = f"{secret.name}, generations {generations}: the next up restarts {', '.join(rotation.restarts)}."
     if not ask(question, yes=yes):
         raise typer.Exit(1)
-    run(secret, rotation)
+    with settings.display() as display:
+        run(settings.workspace, secret, rotation, display)
     if as_json:
         write_json(asdict(rotation))
         return
@@ -244,7 +281,9 @@ def _store(
     with settings.display() as display:
         stored = store(settings.workspace, stack, values, plain, display, provider=provider)
     if as_json:
-        write_json({"file": str(stored.path), "set": stored.names, "restarts": stored.restarts})
+        write_json(
+            {"file": str(stored.path), "set": stored.names, "restarts": stored.restarts, "answers": stored.answers}
+        )
     else:
         _tell_stored(stored, stack)
 
@@ -253,7 +292,9 @@ def _tell_stored(stored: Stored, stack: str) -> None:
     write(f"Written to {stored.path.name}, secrets encrypted: {', '.join(stored.names)}.")
     if stored.restarts:
         write(f"The next `./stampchat up {stack}` restarts {', '.join(stored.restarts)}.")
-    if stored.passphrase is not None:
+    for name, answer in stored.answers.items():
+        write(f"  {name:<26} {answer}")
+    if stored.passphrase:
         write(
             f"Whoever has {stored.passphrase} can read them: keep a copy of it in a safe place, never beside the file."
         )
@@ -275,26 +316,59 @@ def _tell_states(states: list[SecretState]) -> None:
 def _read(path: Path) -> str:
     from deployer.errors import UsageError
 
+    name = str(path)
+    if any(sign in name.replace(":/", "://") for sign in _VALUES) or len(path.name) > _LONGEST_NAME:
+        raise UsageError(
+            "A file's name is asked for, and this is no name but perhaps the secret itself.",
+            advice="Others can read a command line, and the shell keeps it. Take what you typed for known by now: "
+            "renew it where it comes from, then give it by file or by standard input. Nothing was changed.",
+        )
     try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no text file.", advice="Nothing was changed.") from error
+        content = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.", advice="Nothing was changed.") from error
+    encoding = next((found for mark, found in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        # Without the cause: it carries what was read.
+        raise UsageError(
+            f"{'Standard input' if name == '-' else path} is no text in UTF-8.",
+            advice="Give the file as it was downloaded, or write it anew with a text editor. Nothing was changed.",
+        ) from None
+
+
+def _option_of(secret: Given) -> str:
+    from deployer.secrets.catalogue import FIREBASE
+
+    return "--firebase" if secret is FIREBASE else f"--{secret.name}-file"
+
+
+def _require_somebody(options: list[str], whats: list[str]) -> None:
+    """See that there is somebody to be asked for what was not given.
+
+    Raises:
+        UsageError: there is not; every option that is missing is named.
+    """
+    from deployer.errors import UsageError
+
+    if options and not sys.stdin.isatty():
+        width = max(map(len, options))
+        raise UsageError(
+            "Nobody is here to be asked for what is still needed.",
+            said="\n".join(f"{option:<{width}}  {what}" for option, what in zip(options, whats, strict=True)),
+            advice="Give it by these options, or start this on a terminal. Nothing was changed.",
+        )
 
 
 def _ask_for(secret: Given) -> str:
     from deployer.secrets.catalogue import DATABASES, FIREBASE
 
     if secret is FIREBASE:
-        return _read(Path(_prompt(f"Where is {secret.what}", "--firebase")).expanduser())
+        return _read(Path(_prompt(f"Where is {secret.what}")).expanduser())
     of = "The URL of " if secret in DATABASES else ""
-    return _prompt(f"{of}{secret.what}, unseen", f"--{secret.name}-file", hide=True)
+    return _prompt(f"{of}{secret.what}, unseen", hide=True)
 
 
-def _prompt(what: str, option: str, *, hide: bool = False) -> str:
-    from deployer.errors import UsageError
-
-    if not sys.stdin.isatty():
-        raise UsageError(f"{option} is needed: {what}.", advice="Nobody is here to be asked, and nothing was changed.")
+def _prompt(what: str, *, hide: bool = False) -> str:
     return str(typer.prompt(what, hide_input=hide, err=True))

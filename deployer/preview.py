@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deployer.errors import DeployError
 from deployer.events import Change, Listener, Outcome, Reader, Resource
-from deployer.project import write_policy_pack
+from deployer.project import IS_NOT_OURS, write_policy_pack
 from deployer.pulumi_process import Pulumi
 from deployer.steps import Display
 
@@ -63,10 +65,16 @@ def plan(pulumi: Pulumi, display: Display, *, refresh: bool = False) -> Outcome:
 
 def show_plan(outcome: Outcome, display: Display) -> None:
     """List the planned changes, a line each."""
-    for change in outcome.changes:
+    for change in ordered(outcome.changes):
         display.line(change.planned)
     for warning in outcome.warnings:
         display.line(f"warning: {warning}")
+
+
+def ordered(changes: Sequence[Change]) -> list[Change]:
+    """Put what is taken away first, then what is made anew, then the rest in the engine's order."""
+    ranks = {"delete": 0, "create-replacement": 1, "delete-replaced": 1}
+    return sorted(changes, key=lambda change: ranks.get(change.op, len(ranks)))
 
 
 def failure(what: str, outcome: Outcome, said: str, advice: str) -> DeployError:
@@ -75,6 +83,8 @@ def failure(what: str, outcome: Outcome, said: str, advice: str) -> DeployError:
     reasons += [f"policy {text}" for text in outcome.policies]
     named = next((resource for resource, _ in _telling(outcome) if resource is not None), None)
     at = f" at {named}" if named is not None and named.kind not in {"Stack", "resource"} else ""
+    if "incorrect passphrase" in said + "".join(reasons):
+        advice = IS_NOT_OURS
     silent = "The engine was killed, or ended without a word."
     return DeployError(f"{what}{at}.", said="\n".join(reasons) or said or silent, advice=advice)
 

@@ -10,15 +10,21 @@ import json
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from deployer.errors import UsageError
 from deployer.workspace import Workspace
 
 _SALT = "encryptionsalt"
+IS_NOT_OURS = (
+    "The stack's secrets were encrypted with another passphrase than .stampchat/pulumi/passphrase, or the variable "
+    "PULUMI_CONFIG_PASSPHRASE, holds. Put the right one there. Nothing was changed."
+)
 
 
 def project_folder(workspace: Workspace) -> Path:
@@ -67,7 +73,7 @@ def write_project(workspace: Workspace, stack: str, tracked: Mapping[str, Any], 
     folder = project_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     (workspace.state / "backend").mkdir(exist_ok=True)
-    _ensure_passphrase(passphrase_file(workspace))
+    ensure_passphrase(workspace, stack, tracked)
     project = load_project(workspace)
     project["main"] = str(workspace.root / str(project.get("main", ".")))
     # The environment that runs this command has every package that the program needs.
@@ -108,15 +114,48 @@ def _known_salt(workspace: Workspace, stack: str, path: Path) -> str | None:
     return str(salt) if salt else None
 
 
-def _ensure_passphrase(path: Path) -> None:
-    if path.exists() and path.stat().st_size:
+def passphrase_place(workspace: Workspace) -> str:
+    """Name where the passphrase comes from, for people."""
+    if "PULUMI_CONFIG_PASSPHRASE" in os.environ:
+        return "the variable PULUMI_CONFIG_PASSPHRASE"
+    return os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE") or str(passphrase_file(workspace))
+
+
+def ensure_passphrase(workspace: Workspace, stack: str, tracked: Mapping[str, Any]) -> None:
+    """Make a passphrase for a stack that has nothing encrypted yet; a new one would open nothing of what there is.
+
+    Args:
+        workspace: the checkout.
+        stack: the stack's name.
+        tracked: the content of the checkout's Pulumi.STACK.yaml.
+
+    Raises:
+        UsageError: the passphrase of what is encrypted already is not here.
+    """
+    path = passphrase_file(workspace)
+    given = any(os.environ.get(f"PULUMI_CONFIG_PASSPHRASE{suffix}") for suffix in ("", "_FILE"))
+    if given or tracked.get("secretsprovider") or (path.exists() and path.stat().st_size):
         return
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    if tracked.get(_SALT) or _known_salt(workspace, stack, project_folder(workspace) / f"Pulumi.{stack}.yaml"):
+        raise UsageError(
+            f"The passphrase of stack {stack} is not here: {path} does not exist or is empty.",
+            advice="Put it there from your backup (mode 0600), or into PULUMI_CONFIG_PASSPHRASE. Nothing else opens "
+            "what was encrypted with it. Nothing was changed.",
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, part = tempfile.mkstemp(prefix="passphrase-", dir=path.parent)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(secrets.token_urlsafe(32))
-    part.replace(path)
+    if path.exists():
+        # Empty, as a disk that was full left it.
+        path.unlink(missing_ok=True)
+    try:
+        # Of two that make one at the same moment the first wins: a link is never put in a file's place.
+        os.link(part, path)
+    except FileExistsError:
+        pass
+    finally:
+        Path(part).unlink()
 
 
 def _write(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer.errors import ProcessError, StoppedError
-from deployer.project import load_checkpoint, passphrase_file, project_folder, state_file
+from deployer.project import IS_NOT_OURS, load_checkpoint, passphrase_file, project_folder, state_file
 from deployer.workspace import Workspace
 
 
@@ -35,7 +35,9 @@ def engine_environment(
     environ = {
         "PULUMI_HOME": str(workspace.pulumi_home),
         "PULUMI_BACKEND_URL": here if embedded else os.environ.get("PULUMI_BACKEND_URL") or here,
-        "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase_file(workspace)),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase_file(workspace))
+        if embedded
+        else _passphrase_of_a_team(workspace),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PYTHONPATH": str(workspace.root),
         "PATH": os.pathsep.join([*(str(path) for path in paths), os.environ.get("PATH", os.defpath)]),
@@ -45,6 +47,10 @@ def engine_environment(
     if stand_in:
         environ["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "1"
     return environ
+
+
+def _passphrase_of_a_team(workspace: Workspace) -> str:
+    return os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE") or str(passphrase_file(workspace))
 
 
 def silence_log(workspace: Workspace) -> None:
@@ -117,7 +123,8 @@ class Pulumi:
             check=False,
         )
         if done.returncode != 0:
-            raise ProcessError(command, status=done.returncode, output=done.stderr or done.stdout)
+            advice = IS_NOT_OURS if "incorrect passphrase" in done.stderr else ""
+            raise ProcessError(command, status=done.returncode, output=done.stderr or done.stdout, advice=advice)
         return done.stdout
 
     def stream(

@@ -6,6 +6,7 @@ people more than by machines, so values are put in at the very places where a YA
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from deployer.errors import UsageError
+from deployer.errors import DeployError, UsageError
 
 INDENT = "  "
 
@@ -63,6 +64,9 @@ def change_stack_file(path: Path, config: Mapping[str, object], settings: Mappin
         path: the file.
         config: values by full key ("stampchat:hostname"), or by the path into a mapping ("stampchat:acme.email").
         settings: values beside `config`: the engine's salt, or its secrets provider.
+
+    Raises:
+        DeployError: the disk is full, or the file may not be written.
     """
     text = path.read_text(encoding="utf-8")
     for key, value in config.items():
@@ -70,9 +74,19 @@ def change_stack_file(path: Path, config: Mapping[str, object], settings: Mappin
     for key, value in settings.items():
         text = set_value(text, (key,), value)
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.chmod(path.stat().st_mode & 0o777)
-    part.replace(path)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            # Some file systems tell only now that the disk is full.
+            os.fsync(file.fileno())
+        part.chmod(path.stat().st_mode & 0o777)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DeployError(
+            f"{path} cannot be written: {error.strerror}.", advice="It is as it was. Mend that and start again."
+        ) from error
 
 
 def set_value(text: str, path: tuple[str, ...], value: object) -> str:

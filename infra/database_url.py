@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TLS_MODES = ("require", "verify-ca", "verify-full")
 EXAMPLE = "postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full"
 DEFAULT_PORT = 5432
+# Postgres's other way to write an address: host=… user=…
+_KEY_VALUE = re.compile(r"\s*(host|hostaddr|user|dbname|password|port|sslmode)\s*=")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class DatabaseAddress:
 
 def database_url_problems(text: str) -> list[str]:
     """List what is wrong with an address; nothing when it can be used outside the cluster."""
-    if any(character.isspace() for character in text):
-        return ["holds a space or a line break; write a space in a password as %20"]
+    if problem := _spelling_problem(text):
+        return [problem]
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -51,10 +55,22 @@ def database_url_problems(text: str) -> list[str]:
         (not parts.path.strip("/"), "names no database after its host"),
         (parts.path.strip("/").count("/") > 0, "names a database with a slash in it"),
         (not parts.username or not parts.password, "names no user and password"),
+        ("@" in parts.netloc.rpartition("@")[0], "holds an @ too many; write @ in a password as %40"),
+        ("," in parts.netloc, "names several hosts; name one, the primary's or a pooler's"),
         (bool(parts.fragment), "ends in a #fragment; write # in a password as %23"),
         (mode not in TLS_MODES, f"does not ask for TLS; end it with ?sslmode= and one of {', '.join(TLS_MODES)}"),
     )
     return [problem for wrong, problem in checks if wrong]
+
+
+def _spelling_problem(text: str) -> str:
+    if _KEY_VALUE.match(text):
+        return f"is a list of key=value; write it as {EXAMPLE}"
+    if any(character.isspace() for character in text):
+        return "holds a space or a line break; write a space in a password as %20"
+    if _STRAY_PERCENT.search(text):
+        return "holds a % that two hexadecimal digits do not follow; write % in a password as %25"
+    return ""
 
 
 def parse_database_url(text: str) -> DatabaseAddress:

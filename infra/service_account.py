@@ -39,7 +39,7 @@ def service_account_problems(text: str, project_id: str = "") -> list[str]:
     except ValueError as error:
         return [_not_json(text, error)]
     if not isinstance(account, dict):
-        return ["is JSON, but not an object"]
+        return [f"is JSON, but not an object; give the file from: {WHERE}"]
     other = _other_file(account)
     if other:
         return [f"{other}, not a service account's; get that from: {WHERE}"]
@@ -60,7 +60,9 @@ def service_account_project(text: str) -> str:
 def _not_json(text: str, error: ValueError) -> str:
     stripped = text.strip()
     if not stripped:
-        return "is empty"
+        return f"is empty; give the file from: {WHERE}"
+    if stripped.startswith("-----BEGIN"):
+        return f"is a key alone; give the whole JSON file from: {WHERE}"
     if stripped.startswith("{"):
         line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         return f"is JSON that breaks off or is damaged{line}; download the file again"

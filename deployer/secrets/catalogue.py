@@ -59,7 +59,7 @@ class Given:
             config: the stack's, by full key.
         """
         if self is FIREBASE:
-            return config.get(f"{NAMESPACE}:push", "off") == "fcm"
+            return bool(config.get(f"{NAMESPACE}:push", "off") == "fcm")
         return self is not LEGACY or bool(config.get(LEGACY_UNTIL))
 
 

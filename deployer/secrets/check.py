@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from deployer.report import Report
 from deployer.secrets.catalogue import DATABASES, FIREBASE, GENERATED, GIVEN, LEGACY, SINCE, Generated, Given
-from deployer.secrets.probe import probe_database
+from deployer.secrets.probe import Probe, probe_all
 from deployer.secrets.store import PROJECT, stack_path
 from deployer.secrets.vault import Vault
 from deployer.stack_file import load_stack_file
@@ -59,15 +58,15 @@ def check_secrets(workspace: Workspace, stack: str, report: Report, *, reach: bo
         reach: whether to ask the databases for an answer.
 
     Raises:
-        UsageError: the passphrase does not open them.
+        UsageError: the passphrase does not open them, or is not here.
     """
     settings = load_stack_file(stack_path(workspace, stack))
     config = settings.get("config") or {}
     vault = Vault(workspace, stack, settings, report)
     values, state = vault.open(values=any(config.get(secret.full_key) for secret in GIVEN))
-    reached = _reach(values, report) if reach else {}
+    reached = probe_all({secret: values.get(secret.full_key, "") for secret in DATABASES}, report) if reach else {}
     since = config.get(SINCE) or {}
-    given = [_given(secret, config, values, since, reached.get(secret, "")) for secret in GIVEN]
+    given = [_given(secret, config, values, since, reached.get(secret, Probe(""))) for secret in GIVEN]
     made = {
         str(resource["urn"]).rpartition("::")[2]: str(resource.get("created") or "")
         for resource in state.get("resources") or []
@@ -77,13 +76,15 @@ def check_secrets(workspace: Workspace, stack: str, report: Report, *, reach: bo
 
 
 def _given(
-    secret: Given, config: Mapping[str, Any], values: Mapping[str, str], since: Mapping[str, str], reached: str
+    secret: Given, config: Mapping[str, Any], values: Mapping[str, str], since: Mapping[str, str], reached: Probe
 ) -> SecretState:
     text = values.get(secret.full_key, "")
     problems = tuple(secret.problems(text, str(config.get(PROJECT) or ""))) if text else ()
     stored = config.get(secret.full_key)
     if stored and not isinstance(stored, Mapping):
         problems = (*problems, "stands in the file unencrypted; set it again")
+    described = _describe(secret, text) if not problems else ""
+    problems += (reached.problem,) if reached.problem else ()
     day = str(since.get(secret.key) or "")
     return SecretState(
         name=secret.name,
@@ -93,7 +94,7 @@ def _given(
         set_on=day,
         age_days=_age(day),
         used_by=secret.used_by,
-        note="; ".join(part for part in (_describe(secret, text) if not problems else "", reached) if part),
+        note="; ".join(part for part in (described, reached.said) if part),
     )
 
 
@@ -123,19 +124,6 @@ def _describe(secret: Given, text: str) -> str:
     if secret is LEGACY:
         return ""
     return f"project {service_account_project(text)}" if secret is FIREBASE else str(parse_database_url(text))
-
-
-def _reach(values: Mapping[str, str], report: Report) -> dict[Given, str]:
-    from infra.config import database_url_problems, parse_database_url
-
-    report.note("asking the databases for an answer")
-    addresses = {
-        secret: parse_database_url(values[secret.full_key])
-        for secret in DATABASES
-        if values.get(secret.full_key) and not database_url_problems(values[secret.full_key])
-    }
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(addresses, pool.map(probe_database, addresses.values()), strict=True))
 
 
 def _age(day: str) -> int | None:

@@ -20,6 +20,7 @@ _OK, _SASL, _SASL_CONTINUE, _SASL_FINAL = 0, 10, 11, 12
 _MECHANISM = b"SCRAM-SHA-256"
 # A server's greeting is a few hundred bytes.
 _LONGEST = 65536
+_MOST_MESSAGES = 100
 # Not more than a minute of one core: a server's own default is 4096.
 _MOST_ITERATIONS = 10_000_000
 
@@ -42,8 +43,8 @@ class UntriedError(Exception):
     """Say why a password was not tried."""
 
 
-def log_in(connection: socket.socket, user: str, password: str, database: str) -> None:
-    """Log in over a connection that is under TLS already.
+def log_in(connection: socket.socket, user: str, password: str, database: str) -> str:
+    """Log in over a connection that is under TLS already; return the server's version, such as 15.14, or nothing.
 
     Args:
         connection: to the server.
@@ -67,8 +68,22 @@ def log_in(connection: socket.socket, user: str, password: str, database: str) -
     elif kind != _OK:
         raise UntriedError("asks for the password in the clear or by md5")
     # A database that is not there, or takes no more, is told once the password was right.
-    _receive(connection)
+    version = _greeting(connection)
     _send(connection, b"X", b"")
+    return version
+
+
+def _greeting(connection: socket.socket) -> str:
+    """Read what a server tells of itself until it waits for a query; return its version."""
+    version = ""
+    for _ in range(_MOST_MESSAGES):
+        kind, body = _receive(connection)
+        name, _, value = body.partition(b"\0")
+        if kind == b"S" and name == b"server_version":
+            version = value.rstrip(b"\0").decode(errors="replace")
+        if kind == b"Z":
+            break
+    return version
 
 
 def _prove(connection: socket.socket, password: str) -> None:

@@ -5,12 +5,22 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from deployer.report import Report
+from deployer.secrets.catalogue import DATABASES, Given
 from deployer.secrets.login import RefusedError, UntriedError, log_in
-from infra.config import DatabaseAddress
+from deployer.secrets.vault import Vault
+from deployer.workspace import Workspace
+from infra.config import DatabaseAddress, database_url_problems, parse_database_url
 
 SECONDS = 5.0
+# Of Postgres' versions, what docs/databases.md promises.
+OLDEST = 15
 # https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)
 # What a person has to mend, by the server's code.
@@ -67,13 +77,47 @@ def probe_database(address: DatabaseAddress, password: str = "") -> Probe:
         return Probe(f"not reachable from here: {error.strerror or error}")
 
 
+def probe_all(values: Mapping[Given, str], report: Report) -> dict[Given, Probe]:
+    """Ask each database among some values, all at once; addresses that are wrong are left out."""
+    addresses = {
+        secret: parse_database_url(values[secret])
+        for secret in DATABASES
+        if values.get(secret) and not database_url_problems(values[secret])
+    }
+    if not addresses:
+        return {}
+    report.note("asking the databases for an answer")
+    passwords = [unquote(urlsplit(values[secret]).password or "") for secret in addresses]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(addresses, pool.map(probe_database, addresses.values(), passwords), strict=True))
+
+
+def ask_databases(workspace: Workspace, stack: str, settings: Mapping[str, Any], report: Report) -> dict[Given, Probe]:
+    """Open a stack's secrets and ask each of its databases for an answer.
+
+    Args:
+        workspace: the checkout.
+        stack: the stack's name.
+        settings: its file.
+        report: where progress goes.
+
+    Raises:
+        UsageError: the passphrase does not open them.
+    """
+    values, _ = Vault(workspace, stack, settings, report).open()
+    return probe_all({secret: values.get(secret.full_key, "") for secret in DATABASES}, report)
+
+
 def _try(connection: ssl.SSLSocket, address: DatabaseAddress, password: str) -> Probe:
     try:
-        log_in(connection, address.user, password, address.database)
+        version = log_in(connection, address.user, password, address.database)
     except RefusedError as error:
         if error.code in _WRONG:
             return Probe("", f"the server {_WRONG[error.code]}: {error.words}")
         return Probe(f"reachable, with TLS; it says {error.words!r}")
     except UntriedError as error:
         return Probe(f"reachable, with TLS; it {error}, so the password was not tried")
-    return Probe("reachable, with TLS; the password is right")
+    major = int(version.partition(".")[0]) if version.partition(".")[0].isdigit() else OLDEST
+    if major < OLDEST:
+        return Probe("", f"is Postgres {version}, and the services need {OLDEST} or later")
+    return Probe(f"reachable, with TLS; the password is right{f'; Postgres {version}' if version else ''}")

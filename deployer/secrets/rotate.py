@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.errors import UsageError
+from deployer.report import Report
+from deployer.secrets.alone import alone
 from deployer.secrets.catalogue import Generated
 from deployer.secrets.store import stack_path
 from deployer.stack_file import change_stack_file, load_stack_file
@@ -58,6 +60,17 @@ def plan_rotation(workspace: Workspace, stack: str, secret: Generated, *, finish
     return Rotation(path, before, after, secret.used_by)
 
 
-def rotate(secret: Generated, rotation: Rotation) -> None:
-    """Write a rotation into the stack's file; the next `up` carries it out."""
-    change_stack_file(rotation.path, {secret.full_key: list(rotation.after)}, {})
+def rotate(workspace: Workspace, secret: Generated, rotation: Rotation, report: Report) -> None:
+    """Write a rotation into the stack's file; the next `up` carries it out.
+
+    Raises:
+        UsageError: somebody else has rotated it since it was planned.
+    """
+    with alone(workspace, report):
+        found = tuple(secret.generations(load_stack_file(rotation.path).get("config") or {}))
+        if found != rotation.before:
+            raise UsageError(
+                f"The generations of {secret.name} have become {', '.join(map(str, found))} meanwhile.",
+                advice="Nothing was changed. Start again to see what a rotation does now.",
+            )
+        change_stack_file(rotation.path, {secret.full_key: list(rotation.after)}, {})

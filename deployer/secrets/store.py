@@ -11,8 +11,11 @@ from typing import Any
 
 from deployer.checks import check_stack_name
 from deployer.errors import UsageError
+from deployer.project import passphrase_place
 from deployer.report import Report
+from deployer.secrets.alone import alone
 from deployer.secrets.catalogue import FIREBASE, GIVEN, NAMESPACE, SINCE, Given
+from deployer.secrets.probe import probe_all
 from deployer.secrets.vault import PASSPHRASE, PROVIDERS, SETTINGS, Vault
 from deployer.stack import is_embedded
 from deployer.stack_file import change_stack_file, load_stack_file
@@ -54,13 +57,15 @@ class Stored:
         path: the stack's file.
         names: of the secrets and values, in the order of their giving.
         restarts: services whose pods the next `up` rolls.
-        passphrase: the file of the passphrase that now opens them; nothing with another provider.
+        passphrase: where the passphrase is that now opens them; nothing with another provider.
+        answers: what each database among them said to a try, by the secret's name.
     """
 
     path: Path
     names: tuple[str, ...]
     restarts: tuple[str, ...]
-    passphrase: Path | None
+    passphrase: str
+    answers: Mapping[str, str]
 
 
 def stack_path(workspace: Workspace, stack: str) -> Path:
@@ -116,26 +121,37 @@ def store(
         UsageError: values are wrong, all of them in one message that quotes none; or the passphrase is.
     """
     path = stack_path(workspace, stack)
-    settings = load_stack_file(path)
-    config = settings.get("config") or {}
     values = {secret: text.strip() for secret, text in secrets.items()}
-    written: dict[str, object] = dict(plain)
-    if FIREBASE in values:
-        written.update(_project_of(values[FIREBASE], config))
-    _judge(path, settings, values, written, provider)
-    sealed = Vault(workspace, stack, settings, report).seal(
-        {secret.full_key: text for secret, text in values.items()}, provider=provider
-    )
-    today = dt.datetime.now(dt.UTC).date().isoformat()
-    written.update(sealed.config)
-    written.update({f"{SINCE}.{secret.key}": today for secret in values})
-    change_stack_file(path, written, sealed.settings)
+    # Wrong values are told before another command is waited for, and before anything is made.
+    _written(path, load_stack_file(path), values, plain, provider)
+    with alone(workspace, report):
+        settings = load_stack_file(path)
+        written = _written(path, settings, values, plain, provider)
+        sealed = Vault(workspace, stack, settings, report).seal(
+            {secret.full_key: text for secret, text in values.items()}, provider=provider
+        )
+        written.update(sealed.config)
+        today = dt.datetime.now(dt.UTC).date().isoformat()
+        written.update({f"{SINCE}.{secret.key}": today for secret in values})
+        change_stack_file(path, written, sealed.settings)
     return Stored(
         path=path,
         names=tuple([secret.name for secret in values] + [key.partition(":")[2] for key in plain]),
         restarts=tuple(dict.fromkeys(service for secret in values for service in secret.used_by)),
-        passphrase=workspace.state / "passphrase" if "encryptionsalt" in sealed.settings else None,
+        passphrase=passphrase_place(workspace) if "encryptionsalt" in sealed.settings else "",
+        answers={secret.name: probe.problem or probe.said for secret, probe in probe_all(values, report).items()},
     )
+
+
+def _written(
+    path: Path, settings: Mapping[str, Any], values: Mapping[Given, str], plain: Mapping[str, str], provider: str
+) -> dict[str, object]:
+    """Return the plain values to write, once every value has been judged."""
+    written: dict[str, object] = dict(plain)
+    if FIREBASE in values:
+        written.update(_project_of(values[FIREBASE], settings.get("config") or {}))
+    _judge(path, settings, values, written, provider)
+    return written
 
 
 def _project_of(account: str, config: Mapping[str, Any]) -> dict[str, object]:

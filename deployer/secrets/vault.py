@@ -28,8 +28,8 @@ from deployer.workspace import Workspace
 
 # What each provider that is not a passphrase reads, to be named when it fails.
 _NEEDS = {
-    "hashivault": "Vault's address in VAULT_ADDR, a token in VAULT_TOKEN that may encrypt and decrypt with the key, and "
-    "the key itself (`vault secrets enable transit`, `vault write -f transit/keys/NAME`)",
+    "hashivault": "Vault's address in VAULT_ADDR, a token in VAULT_TOKEN that may encrypt and decrypt with the key, "
+    "and the key itself (`vault secrets enable transit`, `vault write -f transit/keys/NAME`)",
     "awskms": "AWS credentials that may use the key, as `aws sts get-caller-identity` finds them, and its region",
     "gcpkms": "Google credentials that may use the key, as `gcloud auth application-default login` leaves them",
     "azurekeyvault": "Azure credentials that may use the key, as `az login` leaves them",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deployer.errors import UsageError
 from deployer.project import load_checkpoint, passphrase_file, state_file, write_policy_pack, write_project
 from deployer.workspace import Workspace
 
@@ -69,10 +70,22 @@ def test_a_lost_salt_is_found_in_the_state(workspace: Workspace) -> None:
     state.parent.mkdir(parents=True)
     latest = {"secrets_providers": {"type": "passphrase", "state": {"salt": "v1:def"}}}
     state.write_text(json.dumps({"checkpoint": {"latest": latest}}))
+    passphrase_file(workspace).write_text("of the state")
 
     folder = write_project(workspace, "dev", TRACKED, {})
 
     assert settings(folder)["encryptionsalt"] == "v1:def"
+
+
+def test_a_lost_passphrase_is_told_and_none_is_made_that_would_open_nothing(workspace: Workspace) -> None:
+    state = state_file(workspace, "dev")
+    state.parent.mkdir(parents=True)
+    state.write_text(json.dumps({"checkpoint": {"latest": {"secrets_providers": {"state": {"salt": "v1:def"}}}}}))
+
+    with pytest.raises(UsageError, match="passphrase of stack dev is not here"):
+        write_project(workspace, "dev", TRACKED, {})
+
+    assert not passphrase_file(workspace).exists()
 
 
 def test_the_passphrase_is_made_once_and_for_its_owner_alone(workspace: Workspace) -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from deployer.report import Silent
+from deployer.secrets.catalogue import AUTH_DATABASE
+from deployer.secrets.probe import probe_all
 from services.database import open_database
 from services.errors import DatabaseUnavailable, MigrationError
 from services.migrations import migrate
@@ -159,6 +162,28 @@ async def test_a_wrong_password_is_refused_at_once(secured: Secured, tmp_path: P
         await migrate(in_database(url), tmp_path)
 
     assert "wrong-password" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said", "problem"),
+    [
+        ((), "the password is right", ""),
+        ((QUOTED, "wrong-password"), "", 'refuses the password: password authentication failed for user "app"'),
+        (("/app?", "/elsewhere?"), "", 'has no such database: database "elsewhere" does not exist'),
+        (("//app:", "//nobody:"), "", 'refuses the password: password authentication failed for user "nobody"'),
+    ],
+)
+async def test_the_commands_ask_with_the_password(
+    secured: Secured, changed: tuple[str, str] | tuple[()], said: str, problem: str
+) -> None:
+    """And tell what of an address is wrong, before anything is deployed."""
+    url = secured.url(secured.trusted).replace(*changed) if changed else secured.url(secured.trusted)
+
+    answers = await asyncio.to_thread(probe_all, {AUTH_DATABASE: url}, Silent())
+
+    assert said in answers[AUTH_DATABASE].said
+    assert problem in answers[AUTH_DATABASE].problem
+    assert not [word for word in ("wrong-password", QUOTED, PASSWORD) if word in repr(answers)]
 
 
 async def test_a_user_without_name_or_home_on_a_read_only_disk_connects(secured: Secured, tmp_path: Path) -> None:
