@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,12 +64,13 @@ def write(*lines: str) -> None:
     sys.stdout.flush()
 
 
-def ask(question: str, *, yes: bool) -> bool:
+def ask(question: str, *, yes: bool, display: CommandDisplay | None = None) -> bool:
     """Ask a person before something that cannot be taken back.
 
     Args:
         question: what is about to happen.
         yes: whether `--yes` was given; then the question is only shown.
+        display: what is shown meanwhile; it holds still for the answer.
     """
     if yes:
         sys.stderr.write(f"{question} (--yes)\n")
@@ -76,4 +78,14 @@ def ask(question: str, *, yes: bool) -> bool:
     if not sys.stdin.isatty():
         sys.stderr.write(f"{question} Nobody is here to confirm it.\n")
         return False
-    return typer.confirm(f"{question} Go on?", err=True)
+    with display.paused() if display is not None else nullcontext():
+        return typer.confirm(f"{question} Go on?", err=True)
+
+
+def ask_text(question: str, *, display: CommandDisplay) -> str:
+    """Have a person type something; nobody there types nothing."""
+    if not sys.stdin.isatty():
+        sys.stderr.write(f"{question}: nobody is here to type it.\n")
+        return ""
+    with display.paused():
+        return str(typer.prompt(question, default="", show_default=False, err=True))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
@@ -19,6 +21,9 @@ _LOG_PAUSE = 2.0
 
 class CommandDisplay(Display, Protocol):
     """A display that is closed when its command ends."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Hold still while a person answers a question."""
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -49,6 +54,10 @@ def elapsed(seconds: float) -> str:
 
 class QuietDisplay:
     """Show nothing."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Go on, as there is nothing that moves."""
+        return nullcontext()
 
     def __enter__(self) -> Self:
         return self
@@ -145,6 +154,15 @@ class TerminalDisplay(QuietDisplay):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the spinner away, and put it back."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def begin(self, step: str, purpose: str) -> None:
         """Put the spinner on a new step."""

@@ -58,20 +58,22 @@ def rollback(
 
       ./stampchat rollback prod 12       those of update 12
     """
-    from deployer.errors import UsageError
     from deployer.history import find_earlier, load_history
     from deployer.up import UpOptions, up
 
     settings = settings_of(context)
     with settings.display() as display:
         chosen = find_earlier(load_history(settings.workspace, stack, display), number)
-    question = (
+    purpose = (
         f"Stack {stack} goes back to the images of update {chosen.number} ({chosen.started}, commit {chosen.commit})."
     )
-    if not ask(question, yes=yes):
-        raise UsageError("Not confirmed; nothing was changed.", advice="Answer yes, or give --yes.")
-    options = UpOptions(stack=stack, images=chosen.images, confirm=lambda asked: ask(asked, yes=yes))
     with settings.display() as display:
+        options = UpOptions(
+            stack=stack,
+            images=chosen.images,
+            purpose=purpose,
+            confirm=lambda question: ask(question, yes=yes, display=display),
+        )
         result = up(settings.workspace, options, display)
     state = "had those images already" if result.outcome.is_unchanged else f"runs the images of update {chosen.number}"
     write(f"Stack {stack} {state}. The next `./stampchat up {stack}` goes forward again.")

@@ -61,11 +61,12 @@ def preview(
         if any(report.get("error") or report.get("policies") for report in found):
             raise typer.Exit(1)
         return
+    from deployer.preview import ordered
     from deployer.up import up
 
     with settings.display() as display:
         outcome = up(settings.workspace, options, display).outcome
-    write(*(change.planned for change in outcome.changes))
+    write(*(change.planned for change in ordered(outcome.changes)))
     write("Nothing to change." if outcome.is_unchanged else f"{outcome.planned}.")
 
 

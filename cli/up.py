@@ -41,20 +41,20 @@ def up(
 
       ./stampchat up --port 9000     at another port
 
-      ./stampchat up prod            the cluster that Pulumi.prod.yaml names; asks first
+      ./stampchat up prod            the cluster that Pulumi.prod.yaml names; asks after the plan
     """
     from deployer.up import UpOptions
     from deployer.up import up as run
 
     settings = settings_of(context)
-    options = UpOptions(
-        stack=stack,
-        port=port,
-        refresh=refresh,
-        take_over=take_over,
-        confirm=lambda question: ask(question, yes=yes),
-    )
     with settings.display() as display:
+        options = UpOptions(
+            stack=stack,
+            port=port,
+            refresh=refresh,
+            take_over=take_over,
+            confirm=lambda question: ask(question, yes=yes, display=display),
+        )
         result = run(settings.workspace, options, display)
     if as_json:
         steps = [{"step": t.name, "seconds": round(t.seconds, 3), "outcome": t.outcome} for t in result.timings]

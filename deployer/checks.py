@@ -6,11 +6,14 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployer.errors import DeployError, UsageError
 from deployer.stack_file import listed, load_stack_file, refuse
 from deployer.workspace import Workspace
+
+if TYPE_CHECKING:
+    from infra.config import StackConfig
 
 _GIB = 1024**3
 # Measured: a cache filled by one cold `up` is 7.6 GiB, the Go caches nearly all of it.
@@ -52,6 +55,55 @@ def load_settings(workspace: Workspace, stack: str) -> dict[str, Any]:
     settings = load_stack_file(path)
     refuse(path, config_problems(settings.get("config") or {}))
     return settings
+
+
+def load_deployable(workspace: Workspace, stack: str, *, images: bool = True) -> tuple[dict[str, Any], StackConfig]:
+    """Read a stack's tracked file and judge all that can be judged before an engine runs, secrets and images included.
+
+    Only what is wrong anyway makes anybody open the secrets: the program judges them too, and says all at once.
+
+    Args:
+        workspace: the checkout.
+        stack: the stack's name.
+        images: whether the stack's file of images is what will be deployed; stack dev builds its own.
+
+    Returns:
+        The file's content, and what it says.
+
+    Raises:
+        UsageError: no such stack, no YAML, or something in it cannot be deployed; every problem is in the message.
+    """
+    from infra.config import image_problems, inspect_stack
+
+    check_stack_name(workspace, stack)
+    path = workspace.root / f"Pulumi.{stack}.yaml"
+    settings = load_stack_file(path)
+    config, problems = inspect_stack(settings.get("config") or {})
+    if config.hosted is not None and images:
+        problems += image_problems(config, workspace.root)
+    if problems and config.hosted is not None:
+        problems += _secret_problems(workspace, stack, settings, problems)
+    refuse(path, problems)
+    return settings, config
+
+
+def _secret_problems(workspace: Workspace, stack: str, settings: dict[str, Any], known: list[str]) -> list[str]:
+    """Judge what is encrypted as well, where that costs seconds and not a build."""
+    from deployer.engine import is_engine_at_hand
+    from deployer.report import Silent
+    from deployer.secrets.vault import Vault
+    from infra.config import inspect_stack
+
+    values = settings.get("config") or {}
+    sealed = [key for key, value in values.items() if isinstance(value, dict) and "secure" in value]
+    if not sealed or not is_engine_at_hand(workspace):
+        return []
+    try:
+        opened, _ = Vault(workspace, stack, settings, Silent()).open()
+    except DeployError as error:
+        return [f"What is encrypted could not be judged: {error.what}"]
+    _, problems = inspect_stack({**values, **{key: opened.get(key) for key in sealed}})
+    return [problem for problem in problems if problem not in known]
 
 
 def config_problems(config: dict[str, Any]) -> list[str]:

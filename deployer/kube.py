@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.contexts import find_cluster, kubeconfig_file
 from deployer.errors import DeployError
 from deployer.stack import is_embedded
 from deployer.workspace import Workspace
@@ -54,9 +55,8 @@ class Kube:
     def __init__(self, workspace: Workspace, settings: Mapping[str, Any]) -> None:
         from kubernetes import client, config
 
-        values = settings.get("config") or {}
-        file = str(workspace.cluster / "kubeconfig") if is_embedded(settings) else values.get("stampchat:kubeconfig")
-        context = None if is_embedded(settings) else values.get("stampchat:context")
+        file = kubeconfig_file(workspace, settings)
+        context = None if is_embedded(settings) else find_cluster(workspace, settings).context
         try:
             connection = config.new_client_from_config(config_file=file, context=context)
         except (OSError, config.ConfigException) as error:

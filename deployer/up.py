@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from deployer import cluster, images
-from deployer.checks import check_machine, load_settings
+from deployer.checks import check_machine, load_deployable
+from deployer.contexts import find_cluster
 from deployer.engine import ensure_engine
 from deployer.errors import UsageError
 from deployer.events import Outcome, Reader
 from deployer.history import update_message
 from deployer.kube import Kube
 from deployer.mend import mend
-from deployer.outside import check_outside
+from deployer.outside import check_outside, client_trust
 from deployer.plugins import ensure_plugins
+from deployer.prerequisites import ClusterApi, find_prerequisites, require
 from deployer.preview import ShowOn, failure, plan, show_plan
 from deployer.project import write_project
 from deployer.pulumi_process import Pulumi
 from deployer.ready import wait_ready
 from deployer.report import Report
+from deployer.secrets.probe import ask_databases
 from deployer.stack import forget_lost_cluster, is_embedded, local_values, stack_environment
 from deployer.steps import Background, Display, Step, Timing, run_steps
 from deployer.workspace import Workspace
@@ -39,7 +42,8 @@ class UpOptions:
         take_over: take fields back that somebody else has changed, rather than stop at them.
         preview_only: stop before the first change.
         images: references of an earlier update to go back to, by name; None builds, or takes, the present ones.
-        confirm: is asked before a cluster that is not ours is changed.
+        purpose: a sentence about why, for the question before the change.
+        confirm: is asked before a cluster that is not ours is changed, and before older images are deployed.
     """
 
     stack: str = "dev"
@@ -48,6 +52,7 @@ class UpOptions:
     take_over: bool = False
     preview_only: bool = False
     images: Mapping[str, str] | None = None
+    purpose: str = ""
     confirm: Callable[[str], bool] = lambda _: False
 
 
@@ -84,7 +89,7 @@ class _Run:
         self.workspace = workspace
         self.options = options
         # Before any step: a misspelt stack or a broken file is told at once.
-        self.settings: dict[str, Any] = load_settings(workspace, options.stack)
+        self.settings, self.config = load_deployable(workspace, options.stack, images=options.images is None)
         self.embedded = is_embedded(self.settings)
         self.outcome = Outcome()
         self.url = public_url(self.settings)
@@ -107,14 +112,17 @@ class _Run:
             Step("load", "load the images into the cluster", self.load_images),
         ]
         there = [
-            Step("check", "the stack's config and the cluster it names", self.confirm_cluster),
+            Step("check", "the stack's config and the cluster it names", self.find_cluster),
             Step("engine", "find or build the Pulumi engine", self.find_engine),
             Step("plugins", "find the engine's plugins", self.find_plugins),
+            Step("ground", "ask cluster and databases for what the stack stands on", self.check_ground),
         ]
         # Those of an earlier update are in the cluster already.
         steps = [*here, *(fresh if self.options.images is None else [])] if self.embedded else there
         steps.append(Step("preview", "plan the change", self.preview))
         if not self.options.preview_only:
+            if not self.embedded or self.options.images is not None:
+                steps.append(Step("confirm", "ask before anything changes", self.ask))
             steps.append(Step("update", "apply the plan", self.update))
             if self.url or self.embedded:
                 steps.append(Step("ready", "ask every service through the gateway", self.wait_ready))
@@ -131,19 +139,33 @@ class _Run:
             self._images.start()
         return f"{found}; {self._instance.name}, port {self._instance.port}"
 
-    def confirm_cluster(self, _display: Display) -> str:
-        config = self.settings["config"]
-        context = config.get("stampchat:context")
-        if not context:
-            raise UsageError(
-                f"Stack {self.options.stack!r} names no cluster, and none is ever guessed.",
-                advice=f"Name a context of your kubeconfig in Pulumi.{self.options.stack}.yaml: stampchat:context.",
-            )
-        wanted = "previewed against" if self.options.preview_only else "deployed to"
-        question = f"Stack {self.options.stack} is {wanted} the cluster of context {context!r}."
-        if not self.options.preview_only and not self.options.confirm(question):
+    def find_cluster(self, _display: Display) -> str:
+        self._cluster = find_cluster(self.workspace, self.settings)
+        return str(self._cluster)
+
+    def check_ground(self, display: Display) -> str:
+        display.note("asking the cluster what it serves")
+        api = ClusterApi(Kube(self.workspace, self.settings).connection, self._cluster)
+        findings = find_prerequisites(self.config, api, official_plugin=self._plugins == "official")
+        for note in findings.notes:
+            display.line(f"warning: {note}")
+        databases = {
+            secret.name: probe
+            for secret, probe in ask_databases(self.workspace, self.options.stack, self.settings, display).items()
+        }
+        for name, probe in databases.items():
+            display.line(f"{name}: {probe.said or probe.problem}")
+        return require(findings, self._cluster, {name: probe.problem for name, probe in databases.items()})
+
+    def ask(self, _display: Display) -> str:
+        if self.outcome.is_unchanged:
+            return "nothing to change"
+        cluster_name = find_cluster(self.workspace, self.settings)
+        purpose = f"{self.options.purpose} " if self.options.purpose else ""
+        question = f"{purpose}Stack {self.options.stack} on the cluster {cluster_name}: {self.outcome.planned}."
+        if not self.options.confirm(question):
             raise UsageError("Not confirmed; nothing was changed.", advice="Answer yes, or give --yes.")
-        return f"context {context}"
+        return "confirmed"
 
     def find_engine(self, display: Display) -> str:
         engine = ensure_engine(self.workspace, display)
@@ -152,6 +174,7 @@ class _Run:
 
     def find_plugins(self, display: Display) -> str:
         plugins = ensure_plugins(self.workspace, display)
+        self._plugins = plugins.source
         self._environ = stack_environment(self.workspace, self._engine, plugins, self.settings)
         if self.options.take_over:
             # The plugin's own setting, of every one of its providers.

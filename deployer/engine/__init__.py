@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from deployer.engine.acquire import Engine, ensure_engine
+from deployer.engine.acquire import Engine, ensure_engine, is_engine_at_hand
 
-__all__ = ["Engine", "ensure_engine"]
+__all__ = ["Engine", "ensure_engine", "is_engine_at_hand"]

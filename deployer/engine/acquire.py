@@ -43,6 +43,12 @@ class Engine:
     source: Literal["path", "cache", "release", "build"]
 
 
+def is_engine_at_hand(workspace: Workspace) -> bool:
+    """Tell whether an engine can be had without a download or a build."""
+    version = str(load_versions()["engine"]["version"])
+    return shutil.which("pulumi") is not None or (workspace.cache / "engine" / version / "pulumi").exists()
+
+
 def ensure_engine(workspace: Workspace, report: Report) -> Engine:
     """Return an engine of our minor version: from PATH, the cache, the official release, or its Go modules.
 

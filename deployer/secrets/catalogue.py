@@ -60,6 +60,8 @@ class Given:
         """
         if self is FIREBASE:
             return bool(config.get(f"{NAMESPACE}:push", "off") == "fcm")
+        if self in MIGRATING:
+            return False
         return self is not LEGACY or bool(config.get(LEGACY_UNTIL))
 
 
@@ -116,7 +118,14 @@ LEGACY = Given(
     _ALL,
 )
 DATABASES = (AUTH_DATABASE, CHAT_DATABASE, NOTIFICATIONS_DATABASE)
-GIVEN = (*DATABASES, FIREBASE, LEGACY)
+# For a role that owns the tables, where the service's own does not.
+MIGRATING = tuple(
+    Given(
+        f"{service}-migrate-database-url", f"{service}MigrateDatabaseUrl", f"{service}'s role that migrates", (service,)
+    )
+    for service in _ALL
+)
+GIVEN = (*DATABASES, *MIGRATING, FIREBASE, LEGACY)
 
 PRIVATE_KEY = Generated(
     "private-key",
