@@ -17,7 +17,7 @@ from deployer.events import Outcome, Reader
 from deployer.history import update_message
 from deployer.kube import Kube
 from deployer.mend import mend
-from deployer.outside import check_outside, client_trust
+from deployer.outside import check_outside
 from deployer.plugins import ensure_plugins
 from deployer.prerequisites import ClusterApi, find_prerequisites, require
 from deployer.preview import ShowOn, failure, plan, show_plan
