@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import asyncpg
 import pytest
 
+from services.rate_limits import Buckets
 from services.serve import Apps, listening
 from services.settings import DatabaseSettings, Secret, ServerSettings
 from services.tokens import Signer, encode_public_key
@@ -99,6 +102,18 @@ async def run_service() -> AsyncIterator[RunService]:
             return Running(public=f"http://127.0.0.1:{ports.public}", internal=f"http://127.0.0.1:{ports.internal}")
 
         yield run
+
+
+@pytest.fixture
+def still_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock of every rate: however slow the machine is, nothing refills while a test spends what there is."""
+
+    def stopped() -> float:
+        return 1000.0
+
+    for module in ("services.rate_limits", "services.chat.rates"):
+        monkeypatch.setattr(f"{module}.Buckets", functools.partial(Buckets, clock=stopped))
+    monkeypatch.setattr("services.chat.limits.time", SimpleNamespace(monotonic=stopped))
 
 
 @pytest.fixture

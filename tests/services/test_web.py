@@ -194,7 +194,7 @@ async def test_a_body_that_cannot_be_read_is_refused(
 
 class TestRates:
     @pytest.fixture
-    def server(self) -> ServerSettings:
+    def server(self, still_rates: None) -> ServerSettings:  # noqa: ARG002  # it only has to be there
         """Let everybody do little."""
         rates = RateSettings(
             address_per_second=1,

@@ -16,7 +16,7 @@ from tests.services.conftest import RunService
 
 
 @pytest.fixture
-def limits() -> Limits:
+def limits(still_rates: None) -> Limits:  # noqa: ARG001  # it only has to be there
     """Make limits that a test reaches quickly."""
     return Limits(handshakes_per_second=1, handshakes_burst=6, sockets=4)
 

@@ -12,7 +12,7 @@ from tests.services.chat.test_socket import two_in_a_room
 
 
 @pytest.fixture
-def limits() -> Limits:
+def limits(still_rates: None) -> Limits:  # noqa: ARG001  # it only has to be there
     """Make a rate that a test reaches quickly."""
     return Limits(whispers_per_second=1, whispers_burst=20)
 
