@@ -11,6 +11,7 @@ from cli.context import AsJson, Stack, settings_of, write, write_json
 
 if TYPE_CHECKING:
     from deployer.dns import Dns
+    from deployer.issuance import Issuance
 
 
 def dns(
@@ -56,3 +57,14 @@ def _tell(found: Dns) -> None:
         write(f"That is this deployment, but the challenge would fail: {found.challenge}.")
     else:
         write("That is not this deployment yet, so no certificate can come.")
+    if found.issuance is not None:
+        _tell_issuance(found.issuance)
+
+
+def _tell_issuance(issuance: Issuance) -> None:
+    if issuance.ready:
+        write(f"Certificate there, good until {issuance.ends}")
+    else:
+        write("Certificate not there yet, or not good any more; cert-manager says:")
+    for words in issuance.words:
+        write(f"           {words}")

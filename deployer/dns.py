@@ -7,11 +7,12 @@ import ipaddress
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer.checks import load_settings
 from deployer.errors import DeployError, UsageError
+from deployer.issuance import Issuance, read_issuance
 from deployer.kube import Kube
 from deployer.report import Report
 from deployer.stack import is_embedded
@@ -44,6 +45,7 @@ class Dns:
         resolves_to: the addresses that the name leads to, as seen from here.
         leads_here: whether each of those is the load balancer's.
         challenge: whether the way of an ACME challenge is open: "open", or why not.
+        issuance: how far cert-manager is; None where nobody asked it.
     """
 
     hostname: str
@@ -52,6 +54,7 @@ class Dns:
     resolves_to: tuple[str, ...]
     leads_here: bool
     challenge: str
+    issuance: Issuance | None = None
 
     @property
     def certificate_can_work(self) -> bool:
@@ -85,7 +88,9 @@ def look_up(workspace: Workspace, stack: str, report: Report) -> Dns:
     ambassador = gateway.get("kind", "ambassador") == "ambassador"
     namespace = gateway.get("ambassadorNamespace", "emissary") if ambassador else GATEWAY_NAMESPACE
     report.note("asking the cluster for its load balancer")
-    return compare(str(config["stampchat:hostname"]), balancer_addresses(Kube(workspace, settings), str(namespace)))
+    kube = Kube(workspace, settings)
+    found = compare(str(config["stampchat:hostname"]), balancer_addresses(kube, str(namespace)))
+    return replace(found, issuance=read_issuance(kube))
 
 
 def wait_for(look: Callable[[], Dns], report: Report, *, seconds: float, pause: float = PAUSE_SECONDS) -> Dns:

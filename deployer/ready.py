@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -14,10 +15,16 @@ PROBES = ("/auth/test", "/auth/test-chat", "/chat/test", "/notifications/test")
 _PAUSE = 0.2
 
 
-def fetch_status(url: str, *, timeout: float = 3) -> int | str:
-    """Ask for a page and return its status, or why there is none."""
+def fetch_status(url: str, *, timeout: float = 3, trust: ssl.SSLContext | None = None) -> int | str:
+    """Ask for a page and return its status, or why there is none.
+
+    Args:
+        url: the page.
+        timeout: in seconds.
+        trust: whose certificates are taken; None is whom this machine trusts.
+    """
     # A proxy of this machine is not asked for what runs on this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
     try:
         with opener.open(url, timeout=timeout) as answer:
             return int(answer.status)
@@ -29,8 +36,14 @@ def fetch_status(url: str, *, timeout: float = 3) -> int | str:
         return str(reason) or type(error).__name__
 
 
-def wait_ready(url: str, report: Report, *, seconds: float = 60) -> None:
+def wait_ready(url: str, report: Report, *, seconds: float = 60, trust: ssl.SSLContext | None = None) -> None:
     """Wait until each service answers 200 through the gateway.
+
+    Args:
+        url: the gateway's.
+        report: where progress goes.
+        seconds: the most to wait.
+        trust: whose certificates are taken; None is whom this machine trusts.
 
     Raises:
         DeployError: one does not in the given time; the message says what it answered last.
@@ -38,7 +51,7 @@ def wait_ready(url: str, report: Report, *, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     waiting: dict[str, int | str] = dict.fromkeys(PROBES, "not asked yet")
     while True:
-        waiting = {path: answer for path in waiting if (answer := fetch_status(url + path)) != 200}  # noqa: PLR2004
+        waiting = {path: answer for path in waiting if (answer := fetch_status(url + path, trust=trust)) != 200}  # noqa: PLR2004
         if not waiting:
             return
         if time.monotonic() > deadline:

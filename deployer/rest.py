@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,10 +45,12 @@ class Rest:
 
     Args:
         url: the gateway's URL.
+        trust: whose certificates are taken; None is whom this machine trusts.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, trust: ssl.SSLContext | None = None) -> None:
         self._parts = urlsplit(url)
+        self._trust = trust
 
     async def get(self, path: str, *, token: str = "", headers: Mapping[str, str] | None = None) -> Answer:
         """Send a GET."""
@@ -60,9 +63,11 @@ class Rest:
     def _send(
         self, method: str, path: str, body: str | None, token: str, extra: Mapping[str, str] | None = None
     ) -> Answer:
-        secure = self._parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(self._parts.netloc, timeout=_TIMEOUT)
+        connection: http.client.HTTPConnection
+        if self._parts.scheme == "https":
+            connection = http.client.HTTPSConnection(self._parts.netloc, timeout=_TIMEOUT, context=self._trust)
+        else:
+            connection = http.client.HTTPConnection(self._parts.netloc, timeout=_TIMEOUT)
         headers = {"Content-Type": "application/json"} if body is not None else {}
         headers.update(extra or {})
         if token:

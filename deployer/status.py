@@ -9,6 +9,7 @@ from deployer import cluster
 from deployer.checks import load_settings
 from deployer.errors import DeployError
 from deployer.kube import Kube, Pod
+from deployer.outside import client_trust
 from deployer.ready import PROBES, fetch_status
 from deployer.stack import is_embedded, local_url
 from deployer.workspace import Workspace
@@ -59,7 +60,8 @@ def load_status(workspace: Workspace, stack: str) -> Status:
             pods = Kube(workspace, settings).pods()
         except DeployError as error:
             problem = str(error)
-    answers = {path: fetch_status(url + path) for path in PROBES} if url and not problem else {}
+    trust = client_trust(settings)
+    answers = {path: fetch_status(url + path, trust=trust) for path in PROBES} if url and not problem else {}
     return Status(stack, url, answers, found, pods, problem)
 
 

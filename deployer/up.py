@@ -15,9 +15,10 @@ from deployer.engine import ensure_engine
 from deployer.errors import UsageError
 from deployer.events import Outcome, Reader
 from deployer.history import update_message
+from deployer.issuance import explained
 from deployer.kube import Kube
 from deployer.mend import mend
-from deployer.outside import check_outside
+from deployer.outside import check_outside, client_trust
 from deployer.plugins import ensure_plugins
 from deployer.prerequisites import ClusterApi, find_prerequisites, require
 from deployer.preview import ShowOn, failure, plan, show_plan
@@ -218,15 +219,19 @@ class _Run:
         if self.outcome.is_unchanged:
             return "nothing to change"
         message = update_message(read_images(self._images_file))
-        return update(self._pulumi, display, message=message, refresh=self.options.refresh).done
+        with explained(self.workspace, self.settings):
+            return update(self._pulumi, display, message=message, refresh=self.options.refresh).done
 
     def wait_ready(self, display: Display) -> str:
-        wait_ready(self.url, display)
+        wait_ready(self.url, display, trust=client_trust(self.settings))
         return self.url
 
     def check_outside(self, display: Display) -> str:
         kube = Kube(self.workspace, self.settings)
-        count = check_outside(self.url, read_images(self._images_file), kube, display)
+        trust = client_trust(self.settings)
+        count = check_outside(self.url, read_images(self._images_file), kube, display, trust=trust)
+        if trust is not None:
+            display.line("the certificate is of Let's Encrypt's staging, which no client takes: see acme.server")
         return f"{count} checks hold"
 
     def _earlier_images(self, images: Mapping[str, str]) -> Path:

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from deployer.errors import DeployError
 from deployer.kube import Kube, Pod
-from deployer.outside import check_outside, judge_images, judge_redirect, outside_checks
+from deployer.outside import (
+    check_outside,
+    client_trust,
+    judge_certificate,
+    judge_images,
+    judge_redirect,
+    judge_served,
+    outside_checks,
+)
 from deployer.report import Silent
 from tests.ports import free_port
+from tests.services.storage.certificates import Authority
 
 DIGEST = "ab" * 32
 IMAGES = {"services": f"stampchat.local/services@sha256:{DIGEST}"}
@@ -113,3 +132,93 @@ def test_a_certificate_that_no_client_takes_and_a_port_that_is_closed_are_told()
     assert "not sent to https" in judge_redirect("127.0.0.1", port)
     with serving({"/auth/test": (301, "")}) as url:
         assert judge_redirect("127.0.0.1", int(url.rpartition(":")[2])) == ""
+
+
+NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
+HOST = "chat.stampchat.app"
+
+
+def certificate(name: str, *, began: int, ends: int) -> bytes:
+    """Make a certificate that began and ends so many days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "whoever")])
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(NOW + dt.timedelta(days=began))
+    builder = builder.not_valid_after(NOW + dt.timedelta(days=ends))
+    names = x509.SubjectAlternativeName([x509.DNSName(name)])
+    return builder.add_extension(names, critical=False).sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    ("name", "began", "ends", "said"),
+    [
+        (HOST, 0, 90, ""),
+        (HOST, -60, 30, ""),
+        (HOST, -74, 16, ""),
+        (HOST, -76, 14, "its renewal has failed: it ends on 08 December 2026, 14 days from now of the 90 it had"),
+        (HOST, -91, -1, "its renewal has failed: it ends on 23 November 2026, -1 days from now"),
+        # Six days is what Let's Encrypt's short-lived ones have at all.
+        (HOST, -3, 3, ""),
+        (HOST, -5, 0, "its renewal has failed"),
+        ("www.stampchat.app", 0, 90, "it is for www.stampchat.app, not for chat.stampchat.app"),
+    ],
+)
+def test_a_certificate_that_is_about_to_end_is_told(name: str, began: int, ends: int, said: str) -> None:
+    """By how much of its life is left, whatever its life is."""
+    found = judge_served(certificate(name, began=began, ends=ends), HOST, NOW)
+
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
+
+
+def test_whose_certificates_are_taken() -> None:
+    """Anybody's while Let's Encrypt's staging signs; there is nothing to trust in dev."""
+    hosted = {"stampchat:hostname": HOST}
+
+    for acme in ({}, {"server": "staging"}):
+        trust = client_trust({"config": {**hosted, "stampchat:acme": acme}})
+        assert trust is not None
+        assert trust.verify_mode is ssl.CERT_NONE
+    assert client_trust({"config": {**hosted, "stampchat:acme": {"server": "production"}}}) is None
+    assert client_trust({"config": {"stampchat:place": "dev"}}) is None
+
+
+def test_a_certificate_of_nobody_known_is_refused_unless_it_is_for_a_try(tmp_path: Path) -> None:
+    """The name is looked at all the same."""
+    authority = Authority(tmp_path, "staging")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("localhost"))
+    trust = client_trust({"config": {"stampchat:hostname": "localhost"}})
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def serve() -> None:
+            for _ in range(3):
+                with contextlib.suppress(OSError), context.wrap_socket(listening.accept()[0], server_side=True):
+                    pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        assert "a client refuses it" in judge_certificate("localhost", port)
+        # It began twenty days ago and has ten to go.
+        assert judge_certificate("localhost", port, trust) == ""
+        assert "it is for localhost, not for 127.0.0.1" in judge_certificate("127.0.0.1", port, trust)
+        thread.join()
+
+
+def test_cert_manager_says_why_there_is_no_good_certificate() -> None:
+    """Beside what a client sees."""
+    silent = SimpleNamespace(call_api=refuse)
+    kube = cast("Kube", SimpleNamespace(pods=lambda: [pod("stamp-chat-auth")], connection=silent))
+
+    with pytest.raises(DeployError) as caught:
+        check_outside(f"https://127.0.0.1:{free_port()}", IMAGES, kube, Silent(), seconds=0)
+
+    assert "certificate: 127.0.0.1" in caught.value.said
+    assert caught.value.said.endswith("There is no ClusterIssuer of ours.")
+
+
+def refuse(*_: object, **__: object) -> None:
+    """Be an API server that does not answer."""
+    raise OSError

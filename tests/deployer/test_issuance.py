@@ -1,0 +1,149 @@
+"""How far a certificate is, out of what cert-manager's objects say."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from kubernetes.client import ApiException
+
+from deployer import issuance
+from deployer.errors import DeployError
+from deployer.issuance import explained, read_issuance
+from deployer.kube import Kube
+from deployer.workspace import load_workspace
+
+GATEWAY = "/apis/cert-manager.io/v1/namespaces/stampchat-gateway"
+ACME = "/apis/acme.cert-manager.io/v1/namespaces/stampchat-gateway"
+
+
+def condition(kind: str, status: str, reason: str, message: str = "") -> dict[str, str]:
+    """Make a condition."""
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def item(kind: str, name: str, status: dict[str, Any], owner: str = "", made: int = 1) -> dict[str, Any]:
+    """Make an object as the API server gives it, with its name for its uid."""
+    metadata = {"name": name, "uid": name, "creationTimestamp": f"2026-11-24T10:00:{made:02}Z"}
+    owners = {"ownerReferences": [{"uid": owner}]} if owner else {}
+    return {"kind": kind, "metadata": {**metadata, **owners}, "status": status}
+
+
+GOOD_ISSUER = item("ClusterIssuer", "stampchat", {"conditions": [condition("Ready", "True", "ACMEAccountRegistered")]})
+WAITING = item(
+    "Certificate",
+    "stampchat-tls",
+    {
+        "conditions": [
+            condition("Ready", "False", "DoesNotExist", "Issuing certificate as Secret does not exist"),
+            condition("Issuing", "True", "DoesNotExist", "Issuing certificate as Secret does not exist"),
+        ]
+    },
+)
+
+
+def kube(**served: Any) -> Kube:
+    """Make a cluster that serves these, by the last word of their path; None is a refusal."""
+
+    def call_api(path: str, *_: object, **__: object) -> object:
+        found = served.get(path.rpartition("/")[2].replace("-", "_"))
+        if found is None or (path.endswith("stampchat-tls") and GATEWAY not in path):
+            raise ApiException(status=404)
+        return {"items": found} if isinstance(found, list) else found
+
+    return cast("Kube", SimpleNamespace(connection=SimpleNamespace(call_api=call_api)))
+
+
+def test_a_good_certificate_has_an_end_and_nothing_to_complain_of() -> None:
+    """The request and the order that it came by are still there."""
+    status = {"conditions": [condition("Ready", "True", "Ready")], "notAfter": "2027-02-22T10:00:00Z"}
+    request = item("CertificateRequest", "r", {"conditions": [condition("Ready", "True", "Issued")]}, "stampchat-tls")
+
+    found = read_issuance(
+        kube(
+            stampchat=GOOD_ISSUER,
+            stampchat_tls=item("Certificate", "stampchat-tls", status),
+            certificaterequests=[request],
+            orders=[item("Order", "o", {"state": "valid"}, "r")],
+            challenges=[],
+        )
+    )
+
+    assert (found.ready, found.ends, found.words) == (True, "2027-02-22T10:00:00Z", ())
+
+
+def test_a_challenge_that_cannot_pass_is_told_with_its_own_reason() -> None:
+    """From the certificate down to it: the newest request's, and no other's."""
+    pending = {"conditions": [condition("Ready", "False", "Pending", 'Waiting on order: "pending"')]}
+    found = read_issuance(
+        kube(
+            stampchat=GOOD_ISSUER,
+            stampchat_tls=WAITING,
+            certificaterequests=[
+                item("CertificateRequest", "new", pending, "stampchat-tls", made=2),
+                item("CertificateRequest", "old", pending, "stampchat-tls", made=1),
+                item("CertificateRequest", "foreign", pending, "another", made=3),
+            ],
+            orders=[item("Order", "o", {"state": "pending"}, "new"), item("Order", "of-old", {}, "old", made=9)],
+            challenges=[
+                item("Challenge", "c", {"state": "pending", "reason": "wrong status code '404', expected '200'"}, "o")
+            ],
+        )
+    )
+
+    assert not found.ready
+    why = "DoesNotExist: Issuing certificate as Secret does not exist"
+    assert found.words == (
+        f"Certificate stampchat-tls: Ready is False, {why}; Issuing is True, {why}",
+        'CertificateRequest new: Ready is False, Pending: Waiting on order: "pending"',
+        "Order o: pending",
+        "Challenge c: pending, wrong status code '404', expected '200'",
+    )
+
+
+def test_an_issuer_that_was_refused_is_told() -> None:
+    """The server's own words, in one line."""
+    refused = condition("Ready", "False", "ErrRegisterACMEAccount", "Failed to register:\n400 invalidContact")
+    found = read_issuance(kube(stampchat=item("ClusterIssuer", "stampchat", {"conditions": [refused]})))
+
+    assert found.words == (
+        "ClusterIssuer stampchat: Ready is False, ErrRegisterACMEAccount: Failed to register: 400 invalidContact",
+        "There is no Certificate of ours yet.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("served", "said"),
+    [
+        ({}, "There is no ClusterIssuer of ours."),
+        (
+            {"stampchat": item("ClusterIssuer", "stampchat", {})},
+            "ClusterIssuer stampchat: cert-manager has not looked at it",
+        ),
+        ({"stampchat": GOOD_ISSUER}, "ClusterIssuer stampchat is ready."),
+    ],
+)
+def test_what_is_missing_is_told(served: dict[str, Any], said: str) -> None:
+    """A cluster that says nothing raises nothing, since all this explains another failure."""
+    found = read_issuance(kube(**served))
+
+    assert (found.ready, found.words[0]) == (False, said)
+
+
+def test_an_update_that_failed_at_the_certificate_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And every other failure is as it was."""
+    monkeypatch.setattr(issuance, "Kube", lambda *_: kube(stampchat=GOOD_ISSUER, stampchat_tls=WAITING))
+    settings = {"config": {"stampchat:hostname": "chat.stampchat.app"}}
+    other = DeployError("The update failed at Deployment x.", said="Deployment x: no room", advice="Make room.")
+    late = DeployError("The update failed.", said="Certificate stampchat-tls: was not ready after 600 s")
+
+    with pytest.raises(DeployError) as caught, explained(load_workspace(), settings):
+        raise other
+    assert caught.value is other
+
+    with pytest.raises(DeployError) as caught, explained(load_workspace(), settings):
+        raise late
+    assert caught.value.what == "The update failed."
+    assert "was not ready after 600 s\nCertificate stampchat-tls: Ready is False, DoesNotExist" in caught.value.said
+    assert "chat.stampchat.app" in caught.value.advice
