@@ -34,6 +34,8 @@ def go_tools(*packages: str) -> list[Path]:
     """
     folder = load_workspace().cache / "tools"
     programs = [_place(folder, package) for package in packages]
+    if all(program.exists() for program in programs):
+        return programs
     with exclusive(folder / "go"):
         missing = [program for program in programs if not program.exists()]
         if missing:

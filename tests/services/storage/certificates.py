@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -44,17 +45,20 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, host: str, *, days: int = 10) -> tuple[Path, Path]:
+    def issue(self, host: str, *others: str, days: int = 10) -> tuple[Path, Path]:
         """Return the files of a server's certificate and of its key.
 
         Args:
-            host: the one name that it is good for.
+            host: the name or address that it is good for.
+            others: more of them.
             days: how long it is good yet; less than 0 for one that has expired.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         builder = _builder(subject, self._name, key.public_key(), days=days)
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_place(name) for name in (host, *others)]), critical=False
+        )
         certificate = builder.sign(self._key, hashes.SHA256())
         stem = f"{host}{days}"
         paths = self.folder / f"{stem}.crt", self.folder / f"{stem}.key"
@@ -68,6 +72,13 @@ class Authority:
             path.chmod(0o600)
             give(path)
         return paths
+
+
+def _place(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _builder(

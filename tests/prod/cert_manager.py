@@ -1,0 +1,140 @@
+"""Have cert-manager in a cluster: its own chart and programs, from its Go module."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes.client import ApiClient
+from kubernetes.config import new_client_from_config
+
+from deployer import cluster
+from deployer.fetch.atomic import exclusive, replace_folder, staging
+from deployer.oci import Entry, ImageSpec, write_archive, write_layer
+from deployer.report import Silent
+from deployer.versions import machine_arch
+from deployer.workspace import Workspace
+from tests.tools import go_module, go_tool, go_tools
+
+# The last release whose commands are part of its module.
+VERSION = "v1.11.5"
+MODULE = "github.com/cert-manager/cert-manager"
+HELM = "helm.sh/helm/v3/cmd/helm@v3.18.6"
+NAMESPACE = "cert-manager"
+# What it was built against has a say in what a chart renders; any version that it takes will do.
+KUBERNETES = "v1.30.0"
+# The chart's word for each program.
+PROGRAMS = {"image": "controller", "webhook": "webhook", "cainjector": "cainjector", "acmesolver": "acmesolver"}
+
+
+def install_cert_manager(workspace: Workspace, kubeconfig: Path, *, nameserver: str) -> None:
+    """Put cert-manager into an embedded cluster; what waits for it is the caller's to wait for.
+
+    Args:
+        workspace: the cluster's.
+        kubeconfig: gives full rights on it.
+        nameserver: "ADDRESS:PORT" of the DNS that cert-manager asks before it has a challenge tried.
+    """
+    images = _images()
+    cluster.load_images(workspace, images, Silent())
+    with new_client_from_config(str(kubeconfig)) as connection:
+        apply(connection, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        # Definitions come first in what Helm prints, and the webhooks, which have to be served by then, last.
+        for manifest in _render(list(images), nameserver):
+            apply(connection, manifest)
+
+
+def apply(connection: ApiClient, manifest: dict[str, Any]) -> None:
+    """Make an object be as a manifest says, by server-side apply."""
+    group = manifest["apiVersion"]
+    root = f"/apis/{group}" if "/" in group else f"/api/{group}"
+    namespace = manifest["metadata"].get("namespace")
+    inside = f"/namespaces/{namespace}" if namespace else ""
+    path = f"{root}{inside}/{manifest['kind'].lower()}s/{manifest['metadata']['name']}"
+    connection.call_api(
+        path,
+        "PATCH",
+        query_params=[("fieldManager", "stampchat-tests"), ("force", "true")],
+        header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
+        body=manifest,
+        auth_settings=["BearerToken"],
+    )
+
+
+def _render(references: list[str], nameserver: str) -> Iterator[dict[str, Any]]:
+    values: dict[str, Any] = {
+        "installCRDs": True,
+        "startupapicheck": {"enabled": False},
+        "prometheus": {"enabled": False},
+        "featureGates": "ExperimentalGatewayAPISupport=true",
+        "extraArgs": [f"--acme-http01-solver-nameservers={nameserver}"],
+    }
+    for (part, _), reference in zip(PROGRAMS.items(), references, strict=True):
+        repository, _, digest = reference.partition("@")
+        image = {"repository": repository, "digest": digest}
+        values |= {"image": image} if part == "image" else {part: {"image": image}}
+    done = subprocess.run(
+        [
+            go_tool(HELM),
+            "template",
+            "cert-manager",
+            _chart(),
+            "--namespace",
+            NAMESPACE,
+            "--kube-version",
+            KUBERNETES,
+            "--values",
+            "-",
+        ],
+        input=json.dumps(values),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return (found for found in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if found)
+
+
+def _chart() -> Path:
+    """Complete the chart as its publisher does: a name for its version, and the definitions among the templates."""
+    sources = go_module(f"{MODULE}@{VERSION}") / "deploy"
+    chart = go_tools(*_commands())[0].parent / "chart"
+    with exclusive(chart):
+        if not chart.exists():
+            with staging(chart) as fresh:
+                for file in (sources / "charts" / "cert-manager").rglob("*"):
+                    if file.is_file():
+                        copy = fresh / file.relative_to(sources / "charts" / "cert-manager")
+                        copy.parent.mkdir(parents=True, exist_ok=True)
+                        copy.write_bytes(file.read_bytes())
+                text = (fresh / "Chart.template.yaml").read_text().replace("v0.1.0", VERSION)
+                (fresh / "Chart.yaml").write_text(text)
+                for file in (sources / "crds").glob("*.yaml"):
+                    (fresh / "templates" / file.name).write_bytes(file.read_bytes())
+                replace_folder(fresh, chart)
+    return chart
+
+
+def _commands() -> list[str]:
+    return [f"{MODULE}/cmd/{program}@{VERSION}" for program in PROGRAMS.values()]
+
+
+def _images() -> dict[str, Path]:
+    """Write an image of each program, and return the archives by reference."""
+    images = {}
+    for program in go_tools(*_commands()):
+        archive, record = program.with_suffix(".tar"), program.with_suffix(".reference")
+        with exclusive(archive):
+            if not record.exists():
+                with staging(archive) as folder:
+                    layer = write_layer(folder / "layer", [Entry(program.name, mode=0o755, source=program)])
+                    name = f"stampchat.local/cert-manager-{program.name}"
+                    spec = ImageSpec(name=name, layers=(layer,), entrypoint=(f"/{program.name}",))
+                    digest = write_archive(spec, archive, arch=machine_arch())
+                record.write_text(f"{name}@{digest}")
+        images[record.read_text()] = archive
+    return images
