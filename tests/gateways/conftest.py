@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
-from stacks.program import deploy
+from tests.conftest import EmbeddedCluster
 from tests.gateways.client import Gateway
+from tests.gateways.cluster import dev, prod
 from tests.gateways.machine import emissary_stand_in, local
-from tests.infra.configs import IMAGES, PROD
-from tests.infra.recording import record
+from tests.infra.configs import DEV, IMAGES, PROD, PROD_GATEWAY_API
+from tests.order.objects import Objects
+from tests.order.stack import load_images, objects_of
+
+EMISSARYS = {"Listener", "Host", "Mapping"}
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +28,35 @@ def local_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]
 def emissary_stand_in_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Run Envoy with stack prod's Listeners, Host and Mappings, as we read Emissary."""
     folder = tmp_path_factory.mktemp("emissary")
-    (folder / ".stampchat").mkdir()
-    (folder / ".stampchat" / "images.json").write_text(json.dumps(IMAGES))
-    recording = record(lambda: deploy(folder), PROD, stack="prod")
-    objects = [recorded.inputs for recorded in recording.objects("Listener", "Host", "Mapping")]
-    with emissary_stand_in(objects, folder) as gateway:
+    objects = objects_of("prod", PROD, IMAGES, folder)
+    with emissary_stand_in([item for item in objects if item["kind"] in EMISSARYS], folder) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="module")
+def objects(embedded_cluster: EmbeddedCluster) -> Iterator[Objects]:
+    """Speak with the cluster, whose namespaces of ours are empty before and gone after."""
+    found = Objects(embedded_cluster.info.kubeconfig)
+    found.remove_namespaces()
+    yield found
+    found.remove_namespaces()
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def dev_gateway(
+    embedded_cluster: EmbeddedCluster, objects: Objects, tmp_path_factory: pytest.TempPathFactory
+) -> Gateway:
+    """Run stack dev's gateway."""
+    manifests = objects_of("dev", DEV, load_images(embedded_cluster), tmp_path_factory.mktemp("dev"))
+    return dev(embedded_cluster, objects, manifests)
+
+
+@pytest.fixture(scope="module")
+def prod_gateway(
+    embedded_cluster: EmbeddedCluster, objects: Objects, tmp_path_factory: pytest.TempPathFactory
+) -> Gateway:
+    """Run stack prod's gateway of kind gateway-api, after stack dev's in the same namespaces."""
+    folder = tmp_path_factory.mktemp("prod")
+    manifests = objects_of("prod", PROD_GATEWAY_API, load_images(embedded_cluster), folder)
+    return prod(embedded_cluster, objects, manifests, folder)
