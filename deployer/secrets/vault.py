@@ -152,6 +152,7 @@ class Vault:
                     "Put the right one there, or into PULUMI_CONFIG_PASSPHRASE. Nothing was changed."
                 ),
             )
-        scheme = next((name for name in _NEEDS if f"{name}://" in done.stderr + " ".join(args)), "")
+        asked = f"{self._settings.get('secretsprovider')} {' '.join(args)}"
+        scheme = next((name for name in _NEEDS if f"{name}://" in asked), "")
         needs = f"It needs {_NEEDS[scheme]}. " if scheme else ""
         raise ProcessError(command, status=done.returncode, output=done.stderr, advice=f"{needs}Nothing was changed.")
