@@ -1,5 +1,7 @@
 """The whole journey of a new user, for real, in a copy of this checkout and beside whatever runs on this machine.
 
+It begins with the commit before this one, which the present code then takes over.
+
 It needs what `up` needs: root on Linux, Go, package registries, a few GiB of disk. With a warm cache it takes some
 minutes; it uses the environment that runs it, so that no packages are installed twice.
 """
@@ -16,8 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,11 +29,15 @@ from kubernetes.config import new_client_from_config
 from deployer.ready import fetch_status
 from deployer.rest import Rest
 from deployer.workspace import ROOT
+from tests.checkouts import Copy, in_a_copy, previous_commit
+from tests.moving.conversation import Conversation
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2700)]
 
 CHANGED, OLD, NEW = "services/auth/routes.py", '"auth ok"', '"auth is ok"'
+# What a commit replaces or deletes on purpose ("delete", "replace"), while it is the newest; its message says why.
+REPLACED_ON_PURPOSE: frozenset[str] = frozenset()
 UNHURT = "This machine's own deployment was touched"
 
 
@@ -43,44 +48,6 @@ def missing() -> str:
     if shutil.which("go") is None and not (Path.home() / ".cache/stampchat/cluster").exists():
         return "there is no Go here, and no cluster in the cache"
     return ""
-
-
-@dataclass
-class Copy:
-    """A copy of the checkout as git would clone it, changes that are not committed yet included."""
-
-    root: Path
-    environ: dict[str, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.environ = {key: value for key, value in os.environ.items() if not key.startswith("STAMPCHAT_HOME")}
-        self.environ["STAMPCHAT_VENV"] = sys.prefix
-        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-        for name in filter(None, names.split("\0")):
-            if (ROOT / name).is_file():
-                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, self.root / name)
-        self.git("init", "--quiet")
-        self.git("add", "--all")
-        self.git("-c", "user.name=e2e", "-c", "user.email=e2e@localhost", "commit", "--quiet", "--message=copy")
-
-    def git(self, *args: str) -> str:
-        return subprocess.run(["git", *args], cwd=self.root, check=True, capture_output=True, text=True).stdout
-
-    def begin(self, *args: str) -> subprocess.Popen[str]:
-        command = [str(self.root / "stampchat"), *args]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd="/", env=self.environ, stdout=pipe, stderr=pipe, text=True)
-
-    def run(self, *args: str, expect: int = 0) -> str:
-        with self.begin(*args) as process:
-            out, err = process.communicate()
-        assert process.returncode == expect, f"./stampchat {' '.join(args)}: {process.returncode}\n{out}\n{err}"
-        return out
-
-    def json(self, *args: str) -> Any:
-        return json.loads(self.run(*args, "--json"))
 
 
 class Poll(threading.Thread):
@@ -107,17 +74,6 @@ class Poll(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self._enough.set()
         self.join()
-
-
-@contextmanager
-def in_a_copy(folder: Path) -> Iterator[Copy]:
-    """Make the copy, and leave nothing of it however the journey ends."""
-    copy = Copy(folder)
-    try:
-        yield copy
-    finally:
-        with copy.begin("cluster", "down", "--purge", "--yes") as process:
-            process.communicate()
 
 
 def traces(name: str, root: Path) -> list[str]:
@@ -163,38 +119,108 @@ def stop_in_the_middle(copy: Copy) -> None:
     assert "goes on from there" in err
 
 
-@pytest.mark.skipif(bool(missing()), reason=f"NOT RUN, the whole journey: {missing()}")
-def test_from_a_clone_to_chatting_and_back_to_nothing(tmp_path: Path) -> None:
+@dataclass
+class Journey:
+    """Hold what the two tests of the journey share.
+
+    Attributes:
+        copy: the copy of the checkout that is deployed.
+        before: what ran of this very checkout beforehand.
+        made: how many resources the first `up` made; 0 before it.
+    """
+
+    copy: Copy
+    before: dict[str, Any]
+    made: int = 0
+
+    def up(self) -> dict[str, Any]:
+        """Bring the copy up for the first time."""
+        first: dict[str, Any] = self.copy.json("up", "--port", str(free_port()))
+        self.made = first["changes"]["create"]
+        return first
+
+
+@pytest.fixture(scope="module")
+def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+    """Begin with the commit before this one, where there is one."""
+    if missing():
+        pytest.skip(f"NOT RUN, the whole journey: {missing()}")
     before = own_deployment()
-    with in_a_copy(tmp_path / "clone") as copy:
-        first = copy.json("up", "--port", str(free_port()))
-        url = first["url"]
-        assert first["changes"]["create"] > 30
-        assert copy.git("status", "--porcelain") == ""
-        assert copy.json("smoke")["passed"]
+    with in_a_copy(tmp_path_factory.mktemp("e2e") / "clone", previous_commit()) as copy:
+        yield Journey(copy, before)
 
-        again = copy.json("up")
-        assert set(again["changes"]) == {"same"}
-        assert copy.json("preview")["changes"] == []
-        status = copy.json("status")
-        assert status["ready"]
-        outputs = copy.json("outputs")
-        assert outputs["url"] == url
 
-        _change_and_roll(copy, url)
-        assert copy.json("smoke")["passed"]
-        assert copy.json("outputs")["images"] != outputs["images"]
+def test_the_previous_commits_deployment_is_taken_over(journey: Journey) -> None:
+    """State, databases and running pods under the new code: nobody is cut off for good, nothing said is lost."""
+    copy = journey.copy
+    if not copy.commit:
+        pytest.skip("NOT TESTED, the upgrade: this clone has no commit before its newest (git fetch --deepen 1)")
+    try:
+        url = journey.up()["url"]
+    except AssertionError as error:
+        copy.become_present()
+        pytest.skip(f"NOT TESTED, the upgrade: the commit before does not come up here: {str(error)[-2000:]}")
+    ada, token = _log_in(url, "Ada"), _token(url, "Ada")
+    room = asyncio.run(_open_room(url, token))
+    copy.become_present()
 
-        _meddle_and_put_back(copy)
-        _go_back(copy, url)
+    with Poll(f"{url}/auth/test") as poll, Conversation(url, token, f"room:{room['topic']}") as talk:
+        upgraded = copy.json("up")
+        talk.wait_for(len(talk.said) + 5)
 
-        _kill_and_mend(copy, url, status)
+    assert set(upgraded["changes"]) <= {"same", "update", "create"} | REPLACED_ON_PURPOSE, upgraded
+    assert (poll.lost, talk.unrecovered) == ([], 0)
+    # What a client was told is stored is there, once and in its order, whatever pod it was told by.
+    assert talk.said == [f"thing {number}" for number in range(len(talk.said))]
+    assert asyncio.run(_history(url, token, room["id"], len(talk.said))) == talk.said
+    assert _log_in(url, "Ada") == ada
+    assert copy.json("preview")["changes"] == []
 
-        assert copy.json("destroy", "--yes")["deleted"] >= first["changes"]["create"]
-        assert fetch_status(f"{url}/auth/test") != 200
-        copy.run("cluster", "down", "--purge", "--yes")
-        assert traces(status["cluster"]["name"], copy.root) == []
-    assert before == own_deployment(), UNHURT
+
+@pytest.mark.usefixtures("journey")
+def test_from_a_clone_to_chatting_and_back_to_nothing(journey: Journey, tmp_path: Path) -> None:
+    copy = journey.copy
+    if not journey.made:
+        journey.up()
+    assert journey.made > 30
+    assert copy.git("status", "--porcelain") == ""
+    assert copy.json("smoke")["passed"]
+
+    again = copy.json("up")
+    assert set(again["changes"]) == {"same"}
+    assert copy.json("preview")["changes"] == []
+    status = copy.json("status")
+    assert status["ready"]
+    outputs = copy.json("outputs")
+    url = outputs["url"]
+
+    _lose_and_restore(copy, url, tmp_path)
+    _change_and_roll(copy, url)
+    assert copy.json("smoke")["passed"]
+    assert copy.json("outputs")["images"] != outputs["images"]
+
+    _meddle_and_put_back(copy)
+    _go_back(copy, url, outputs["images"])
+
+    _kill_and_mend(copy, url, status)
+
+    assert copy.json("destroy", "--yes")["deleted"] >= journey.made
+    assert fetch_status(f"{url}/auth/test") != 200
+    copy.run("cluster", "down", "--purge", "--yes")
+    assert traces(status["cluster"]["name"], copy.root) == []
+    assert journey.before == own_deployment(), UNHURT
+
+
+def _lose_and_restore(copy: Copy, url: str, folder: Path) -> None:
+    """Lose the state and the passphrase, and with them the key that signs; the backup has both."""
+    token = _token(url, "Ada")
+    copy.run("backup", "dev", str(folder / "dev.backup"), "--passphrase", str(folder / "passphrase"))
+    shutil.rmtree(copy.root / ".stampchat" / "pulumi")
+
+    copy.run("restore", "dev", str(folder / "dev.backup"), "--passphrase", str(folder / "passphrase"))
+
+    assert set(copy.json("up", "--refresh")["changes"]) == {"same"}
+    asyncio.run(Rest(url).post("/auth/refresh", {}, token)).expect(200)
 
 
 def _change_and_roll(copy: Copy, url: str) -> None:
@@ -230,13 +256,12 @@ def _meddle_and_put_back(copy: Copy) -> None:
     copy.run("drift", "dev")
 
 
-def _go_back(copy: Copy, url: str) -> None:
+def _go_back(copy: Copy, url: str, images: dict[str, str]) -> None:
     """Roll back to the images before the changed line, and see the plan to go forward again."""
     copy.run("rollback", "dev", "--yes")
 
     assert OLD.strip('"') in asyncio.run(Rest(url).get("/auth/test")).text
-    newest, *_, oldest = copy.json("history", "dev")
-    assert newest["images"] == oldest["images"]
+    assert copy.json("history", "dev")[0]["images"] == images
     comment = copy.run("preview", "--markdown")
     assert "3 to update" in comment
     assert "update <b>Deployment stamp-chat-auth</b>" in comment
@@ -256,5 +281,33 @@ def _kill_and_mend(copy: Copy, url: str, status: dict[str, Any]) -> None:
 
 def _log_in(url: str, name: str) -> int:
     """Log in and return the user's number, which stays the same as long as the database does."""
+    return int(_user(url, name)["id"])
+
+
+def _token(url: str, name: str) -> str:
+    """Log in and return the token."""
+    return str(_user(url, name)["token"])
+
+
+def _user(url: str, name: str) -> dict[str, Any]:
     answer = asyncio.run(Rest(url).post("/auth/login", {"authProvider": "dev", "token": name}))
-    return int(answer.expect(200)["id"])
+    return dict(answer.expect(200))
+
+
+async def _open_room(url: str, token: str) -> dict[str, Any]:
+    answer = await Rest(url).post("/chat/channels", {"channel_name": "Upgrade"}, token)
+    return dict(answer.expect(200)["data"])
+
+
+async def _history(url: str, token: str, room: int, count: int) -> list[str]:
+    """Read back what was said, page by page, oldest first."""
+    bodies: list[str] = []
+    last = ""
+    while len(bodies) < count:
+        answer = await Rest(url).get(f"/chat/channels/{room}/events?last_message_id={last}", token=token)
+        page = answer.expect(200)["data"]
+        bodies += [message["body"] for message in page["messages"] if message["type"] == "chat"]
+        if page["is_last_message"]:
+            break
+        last = str(page["messages"][-1]["id"])
+    return bodies[::-1]
