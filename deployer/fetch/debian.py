@@ -20,7 +20,9 @@ _HOOKS = (
 )
 
 
-def fetch_packages(names: Sequence[str], *, cache: Path, report: Report, refresh: bool = False) -> list[Path]:
+def fetch_packages(
+    names: Sequence[str], *, cache: Path, report: Report, refresh: bool = False, arch: str = ""
+) -> list[Path]:
     """Return the .deb file of each package, in the order of the names.
 
     They come from the sources that this machine's apt is set up with, verified by it, through lists
@@ -28,21 +30,23 @@ def fetch_packages(names: Sequence[str], *, cache: Path, report: Report, refresh
     stays the same.
 
     Args:
-        names: package names.
+        names: package names, or "NAME=VERSION".
         cache: our cache folder; the packages lie in its debian/.
         report: where progress goes.
         refresh: ask for the newest versions again.
+        arch: another processor than this machine's, in Debian's words ("arm64"); its packages are fetched, never run.
 
     Raises:
         DeployError: no apt on this machine, a name that it does not know, or no way to its sources.
     """
-    store = cache / "debian"
+    store = cache / "debian" / arch
+    apt = cache / (f"apt-{arch}" if arch else "apt")
     with exclusive(store / "index.json"):
         index = _load_index(store)
         wanted = [name for name in names if refresh or not _present(store, index, name)]
         if wanted:
             report.note(f"fetching {len(wanted)} Debian packages")
-            index |= _download(wanted, store, cache / "apt", report, refresh=refresh)
+            index |= _download(wanted, store, apt, report, refresh=refresh, arch=arch)
             _save_index(store, index)
         return [store / index[name] for name in names]
 
@@ -58,13 +62,15 @@ def unpack(debs: Sequence[Path], into: Path) -> None:
         _run(["dpkg-deb", "-x", str(deb), str(into)])
 
 
-def _download(names: Sequence[str], store: Path, apt: Path, report: Report, *, refresh: bool) -> dict[str, str]:
+def _download(
+    names: Sequence[str], store: Path, apt: Path, report: Report, *, refresh: bool, arch: str
+) -> dict[str, str]:
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise DeployError(
             "This needs packages of Debian, and there is no `apt-get` or `dpkg-deb` on this machine.",
             advice="Use Debian or Ubuntu, or name a cluster that runs elsewhere.",
         )
-    options = _prepare(apt)
+    options = _prepare(apt, arch)
     if refresh or not any((apt / "lists").glob("*Packages*")):
         _update(options, report)
     with staging(store / "packages") as folder:
@@ -77,7 +83,7 @@ def _download(names: Sequence[str], store: Path, apt: Path, report: Report, *, r
         found = {deb.name.split("_", 1)[0]: deb.name for deb in folder.glob("*.deb")}
         for name in found.values():
             (folder / name).replace(store / name)
-    return found
+    return {name: found[name.partition("=")[0]] for name in names}
 
 
 def _update(options: Sequence[str], report: Report) -> None:
@@ -86,7 +92,7 @@ def _update(options: Sequence[str], report: Report) -> None:
     _run(["apt-get", *options, "--quiet=2", "update"], advice=advice)
 
 
-def _prepare(apt: Path) -> list[str]:
+def _prepare(apt: Path, arch: str) -> list[str]:
     """Make folders of our own for apt and return the options that point it there."""
     for folder in ("lists/partial", "archives/partial"):
         (apt / folder).mkdir(parents=True, exist_ok=True)
@@ -100,9 +106,10 @@ def _prepare(apt: Path) -> list[str]:
         "Acquire::Languages": "none",
         "Acquire::Retries": 2,
         "Acquire::http::Timeout": 20,
-    }
+    } | ({"APT::Architecture": arch, "APT::Architectures": arch} if arch else {})
     # The host's own hooks (a container's clean-up, an index of commands) change the host. Read after its settings.
-    lines = [f"#clear {hook};" for hook in _HOOKS] + [f'{key} "{value}";' for key, value in settings.items()]
+    cleared = [*_HOOKS, "APT::Architectures"] if arch else _HOOKS
+    lines = [f"#clear {key};" for key in cleared] + [f'{key} "{value}";' for key, value in settings.items()]
     config = apt / "apt.conf"
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return ["-c", str(config)]

@@ -26,8 +26,9 @@ def fetch_wheels(
     python_version: str = "3.11",
     report: Report,
     only: Sequence[str] = (),
+    arch: str = "",
 ) -> list[Path]:
-    """Return the wheels that a lock file names, for Linux on this machine's processor.
+    """Return the wheels that a lock file names, for Linux on this machine's processor or another.
 
     Args:
         lock: a requirements file with a hash for each package.
@@ -35,13 +36,14 @@ def fetch_wheels(
         python_version: the image's Python.
         report: where progress goes.
         only: names to take out of the lock; empty takes all.
+        arch: another processor than this machine's, in Go's words ("arm64").
 
     Raises:
         ProcessError: pip failed: no network, no wheel for this machine, a wrong hash.
         UsageError: a name in `only` is not in the lock.
     """
     wanted = _select(lock.read_text(encoding="utf-8"), only)
-    command = _pip(python_version)
+    command = _pip(python_version, arch or machine_arch())
     key = hashlib.sha256("\n".join([wanted, *command[1:]]).encode()).hexdigest()[:16]
     folder = cache / "wheels" / key
     with exclusive(folder):
@@ -53,8 +55,8 @@ def fetch_wheels(
     return sorted(folder.glob("*.whl"))
 
 
-def _pip(python_version: str) -> list[str]:
-    machine = _MACHINES[machine_arch()]
+def _pip(python_version: str, arch: str) -> list[str]:
+    machine = _MACHINES[arch]
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC] + [f"manylinux2014_{machine}"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
     command += ["--require-hashes", "--only-binary=:all:", "--python-version", python_version, "--implementation", "cp"]
