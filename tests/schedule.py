@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Each has a session fixture that takes long: a deployment, the original's million messages, built images, recordings.
 FOLDERS = ("tests/prod", "tests/services/storage", "tests/deployer/images", "tests/stacks")
 CLUSTER = "cluster"
-LONGEST = ("tests/prod", CLUSTER, "tests/test_end_to_end.py", "tests/services/storage")
+LONGEST = ("tests/prod", CLUSTER, "tests/test_end_to_end.py", "tests/cli/test_launcher.py", "tests/services/storage")
 # What a process may need to take a cluster down after Ctrl-C.
 TIDY_SECONDS = 300.0
 
