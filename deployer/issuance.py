@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -37,29 +38,55 @@ class Issuance:
     words: tuple[str, ...]
 
 
-def read_issuance(kube: Kube) -> Issuance:
+def read_issuance(kube: Kube, *, issuer: str = ISSUER, certificate: str = CERTIFICATE) -> Issuance:
     """Follow the certificate from its issuer to its last challenge; never fails, since it explains other failures.
 
     Args:
         kube: the cluster.
+        issuer: the ClusterIssuer's name.
+        certificate: the Certificate's name.
     """
-    issuer = _read(kube, f"{_CERTIFICATES}/clusterissuers/{ISSUER}")
-    if issuer is None:
+    signs = _read(kube, f"{_CERTIFICATES}/clusterissuers/{issuer}")
+    if signs is None:
         return Issuance(ready=False, ends="", words=("There is no ClusterIssuer of ours.",))
     for namespace in NAMESPACES:
-        certificate = _read(kube, f"{_CERTIFICATES}/namespaces/{namespace}/certificates/{CERTIFICATE}")
-        if certificate is not None:
-            ready = _condition(certificate, "Ready").get("status") == "True"
-            ends = str((certificate.get("status") or {}).get("notAfter") or "")
-            chain = [issuer, certificate, *_below(kube, namespace, certificate)]
-            return Issuance(ready, ends, tuple(filter(None, map(_says, chain))))
-    words = (_says(issuer) or f"ClusterIssuer {ISSUER} is ready.", "There is no Certificate of ours yet.")
-    return Issuance(ready=False, ends="", words=words)
+        found = _read(kube, f"{_CERTIFICATES}/namespaces/{namespace}/certificates/{certificate}")
+        if found is not None:
+            ready = _condition(found, "Ready").get("status") == "True"
+            ends = str((found.get("status") or {}).get("notAfter") or "")
+            chain = [signs, found, *_below(kube, namespace, found)]
+            return Issuance(ready, ends, _words(chain))
+    words = _words([signs]) or (f"ClusterIssuer {issuer} is ready.",)
+    return Issuance(ready=False, ends="", words=(*words, "There is no Certificate of ours yet."))
+
+
+def begin_issuance(kube: Kube, *, certificate: str = CERTIFICATE, failed_only: bool = True) -> bool:
+    """Have the certificate issued now, as `cmctl renew` does; tell whether it was begun.
+
+    After a failure cert-manager waits for an hour, and longer each time, before it tries again.
+
+    Args:
+        kube: the cluster.
+        certificate: its name.
+        failed_only: leave alone what has not failed.
+    """
+    for namespace in NAMESPACES:
+        path = f"{_CERTIFICATES}/namespaces/{namespace}/certificates/{certificate}"
+        found = _read(kube, path)
+        if found is not None and (_failure(found) or not failed_only):
+            others = [each for each in found["status"].get("conditions") or [] if each["type"] != "Issuing"]
+            now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            begun = {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "lastTransitionTime": now}
+            begun |= {"message": "Certificate re-issuance manually triggered"}
+            version = {"resourceVersion": found["metadata"]["resourceVersion"]}
+            change = {"metadata": version, "status": {"conditions": [*others, begun]}}
+            return _call(kube, "PATCH", f"{path}/status", change) is not None
+    return False
 
 
 @contextmanager
 def explained(workspace: Workspace, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Let cert-manager say more when an update failed at the certificate.
+    """Have a certificate that failed before tried again, and let cert-manager say more when an update fails at it.
 
     The engine knows of the Certificate alone; the reason stands in what cert-manager made for it, or in the DNS.
 
@@ -70,12 +97,14 @@ def explained(workspace: Workspace, settings: Mapping[str, Any]) -> Iterator[Non
     Raises:
         DeployError: the one from inside, with more to read.
     """
+    hostname = str((settings.get("config") or {}).get("stampchat:hostname") or "")
+    if hostname:
+        begin_issuance(Kube(workspace, settings))
     try:
         yield
     except DeployError as error:
-        if not any(f"{kind} {name}" in error.said for kind, name in _OURS):
+        if not hostname or not any(f"{kind} {name}" in error.said for kind, name in _OURS):
             raise
-        hostname = str((settings.get("config") or {}).get("stampchat:hostname") or "")
         words = read_issuance(Kube(workspace, settings)).words
         raise DeployError(
             error.what,
@@ -102,26 +131,42 @@ def _owned(kube: Kube, path: str, owner: Json) -> list[Json]:
     return sorted(owned, key=lambda item: str(item["metadata"]["creationTimestamp"]))
 
 
-def _says(item: Json) -> str:
+def _words(chain: Sequence[Json]) -> tuple[str, ...]:
+    """Let each object speak that has something to say, but none that only repeats one below it."""
+    kept: list[str] = []
+    reasons: list[str] = []
+    for item in reversed(chain):
+        reason = _reason(item)
+        if reason and not any(below in reason for below in reasons):
+            kept.append(f"{item['kind']} {item['metadata']['name']}: {reason}")
+        reasons += [_message(item)] if _message(item) else []
+    return tuple(reversed(kept))
+
+
+def _reason(item: Json) -> str:
     """Return what an object says that is not as it should be, or nothing."""
-    kind = str(item.get("kind") or "")
-    status = item.get("status") or {}
-    label = f"{kind} {item['metadata']['name']}"
-    if "conditions" in status or kind in {"ClusterIssuer", "Certificate"}:
-        told = [_condition(item, name) for name in ("Ready", "Issuing", "InvalidRequest", "Denied")]
-        wrong = [found for found in told if found and (found["type"] == "Ready") != (found["status"] == "True")]
-        failed = [found for found in told if found.get("type") == "Issuing" and found.get("reason") == "Failed"]
-        said = "; ".join(
-            dict.fromkeys(f"{found['type']} is {found['status']}, {_reason(found)}" for found in [*wrong, *failed])
-        )
-        return f"{label}: {said}" if said else "" if told[0] else f"{label}: cert-manager has not looked at it"
-    state, reason = str(status.get("state") or "new"), str(status.get("reason") or "")
-    return "" if state == "valid" else f"{label}: {state}{reason and ', '}{reason}"
+    if item["kind"] in {"Order", "Challenge"}:
+        state = str((item.get("status") or {}).get("state") or "new")
+        return "" if state == "valid" else ", ".join(filter(None, [state, _message(item)]))
+    ready = _condition(item, "Ready")
+    if ready.get("status") == "True":
+        return ""
+    told = _failure(item) or _condition(item, "InvalidRequest") or _condition(item, "Denied") or ready
+    if not told:
+        return "cert-manager has not looked at it"
+    return ": ".join(filter(None, [f"{told['type']} is {told['status']}, {told.get('reason')}", _message(item)]))
 
 
-def _reason(found: Json) -> str:
-    reason, message = str(found.get("reason") or ""), " ".join(str(found.get("message") or "").split())
-    return f"{reason}: {message}" if message else reason
+def _message(item: Json) -> str:
+    told = _failure(item) or _condition(item, "Ready")
+    text = (item.get("status") or {}).get("reason") if item["kind"] in {"Order", "Challenge"} else told.get("message")
+    return " ".join(str(text or "").split())
+
+
+def _failure(item: Json) -> Json:
+    """Return a Certificate's condition by which cert-manager has given up for an hour or more."""
+    found = _condition(item, "Issuing")
+    return found if found.get("status") == "False" and found.get("reason") == "Failed" else {}
 
 
 def _condition(item: Json, kind: str) -> Json:
@@ -131,14 +176,20 @@ def _condition(item: Json, kind: str) -> Json:
 
 
 def _read(kube: Kube, path: str) -> dict[str, Any] | None:
+    return _call(kube, "GET", path)
+
+
+def _call(kube: Kube, method: str, path: str, change: Json | None = None) -> dict[str, Any] | None:
     from kubernetes.client import ApiException
     from urllib3.exceptions import HTTPError
 
+    headers = {"Accept": "application/json"} | ({"Content-Type": "application/merge-patch+json"} if change else {})
     try:
         found: dict[str, Any] = kube.connection.call_api(
             path,
-            "GET",
-            header_params={"Accept": "application/json"},
+            method,
+            header_params=headers,
+            body=change,
             auth_settings=["BearerToken"],
             response_type="object",
             _return_http_data_only=True,

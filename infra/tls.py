@@ -11,6 +11,8 @@ from infra.config import GatewayKind, HostedConfig
 
 # A challenge takes a minute; a name that does not point here yet never passes one, and the wait should end.
 PATIENCE = pulumi.CustomTimeouts(create="10m", update="10m")
+# An account is made in seconds, or refused.
+ISSUER_PATIENCE = pulumi.CustomTimeouts(create="3m", update="3m")
 
 
 class Tls(Component):
@@ -25,7 +27,7 @@ class Tls(Component):
 
     def __init__(self, name: str, hosted: HostedConfig, gateway: GatewayKind, opts: pulumi.ResourceOptions) -> None:
         super().__init__("Tls", name, opts)
-        issuer = self.place(cluster_issuer(hosted.acme, gateway))
+        issuer = self.place(cluster_issuer(hosted.acme, gateway), custom_timeouts=ISSUER_PATIENCE)
         namespace = GATEWAY_NAMESPACE if gateway == "gateway-api" else NAMESPACE
         self.place(certificate(hosted.hostname, namespace), after=[issuer], custom_timeouts=PATIENCE)
         self.register_outputs({"hostname": hosted.hostname})

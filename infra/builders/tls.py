@@ -20,6 +20,8 @@ SERVERS = {
     "staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
     "production": "https://acme-v02.api.letsencrypt.org/directory",
 }
+# Left to itself cert-manager opens a port on every node for each challenge; the gateway reaches the pod without.
+INSIDE = {"serviceType": "ClusterIP"}
 WAIT_READY = {"pulumi.com/waitFor": "condition=Ready"}
 
 
@@ -76,6 +78,6 @@ def _solver(gateway: GatewayKind) -> Json:
             "namespace": GATEWAY_NAMESPACE,
             "sectionName": "web",
         }
-        return {"gatewayHTTPRoute": {"parentRefs": [parent]}}
+        return {"gatewayHTTPRoute": {"parentRefs": [parent], **INSIDE}}
     # Emissary takes the challenge by a fixed Mapping. A class that nobody serves keeps every other controller off.
-    return {"ingress": {"class": "stampchat-acme"}}
+    return {"ingress": {"class": "stampchat-acme", **INSIDE}}

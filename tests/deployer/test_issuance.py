@@ -95,11 +95,65 @@ def test_a_challenge_that_cannot_pass_is_told_with_its_own_reason() -> None:
     assert not found.ready
     why = "DoesNotExist: Issuing certificate as Secret does not exist"
     assert found.words == (
-        f"Certificate stampchat-tls: Ready is False, {why}; Issuing is True, {why}",
+        f"Certificate stampchat-tls: Ready is False, {why}",
         'CertificateRequest new: Ready is False, Pending: Waiting on order: "pending"',
         "Order o: pending",
         "Challenge c: pending, wrong status code '404', expected '200'",
     )
+
+
+GIVEN_UP = item(
+    "Certificate",
+    "stampchat-tls",
+    {
+        "conditions": [
+            condition("Ready", "False", "DoesNotExist", "Issuing certificate as Secret does not exist"),
+            condition("Issuing", "False", "Failed", "It will be retried: the order is errored: 400 forbidden domain"),
+        ]
+    },
+)
+
+
+def test_what_others_only_repeat_is_said_once() -> None:
+    """By whom it comes from."""
+    failed = {"conditions": [condition("Ready", "False", "Failed", "the order is errored: 400 forbidden domain")]}
+    served = {
+        "stampchat": GOOD_ISSUER,
+        "stampchat_tls": GIVEN_UP,
+        "certificaterequests": [item("CertificateRequest", "r", failed, "stampchat-tls")],
+        "orders": [item("Order", "o", {"state": "errored", "reason": "400\n\tforbidden domain"}, "r")],
+    }
+
+    assert read_issuance(kube(**served)).words == ("Order o: errored, 400 forbidden domain",)
+    del served["orders"]
+    (words,) = read_issuance(kube(**served)).words
+    assert words == "CertificateRequest r: Ready is False, Failed: the order is errored: 400 forbidden domain"
+
+
+def test_what_has_failed_is_tried_again_by_the_next_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, not when cert-manager's hour is over; and nothing else is touched."""
+    calls: list[tuple[object, ...]] = []
+
+    def call_api(path: str, method: str, *, body: Any = None, **_: object) -> dict[str, Any]:
+        if path.startswith(f"{GATEWAY}/certificates/stampchat-tls"):
+            calls.append((method, path.removeprefix(f"{GATEWAY}/certificates/"), body))
+            return {**served, "metadata": {**served["metadata"], "resourceVersion": "7"}}
+        raise ApiException(status=404)
+
+    silent = cast("Kube", SimpleNamespace(connection=SimpleNamespace(call_api=call_api)))
+    monkeypatch.setattr(issuance, "Kube", lambda *_: silent)
+    for served in (WAITING, GIVEN_UP):  # noqa: B007  # what is served while the block runs
+        with explained(load_workspace(), {"config": {"stampchat:hostname": "chat.stampchat.app"}}):
+            pass
+
+    *reads, (method, path, body) = calls
+    assert [call[:2] for call in reads] == [("GET", "stampchat-tls")] * 2
+    assert (method, path) == ("PATCH", "stampchat-tls/status")
+    assert body["metadata"] == {"resourceVersion": "7"}
+    assert {each["type"]: each["status"] for each in body["status"]["conditions"]} == {
+        "Ready": "False",
+        "Issuing": "True",
+    }
 
 
 def test_an_issuer_that_was_refused_is_told() -> None:

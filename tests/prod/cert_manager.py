@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kubernetes.client import ApiClient
-from kubernetes.config import new_client_from_config
 
 from deployer import cluster
 from deployer.fetch.atomic import exclusive, replace_folder, staging
@@ -18,6 +16,7 @@ from deployer.oci import Entry, ImageSpec, write_archive, write_layer
 from deployer.report import Silent
 from deployer.versions import machine_arch
 from deployer.workspace import Workspace
+from tests.order.objects import Objects
 from tests.tools import go_module, go_tool, go_tools
 
 # The last release whose commands are part of its module.
@@ -41,28 +40,11 @@ def install_cert_manager(workspace: Workspace, kubeconfig: Path, *, nameserver: 
     """
     images = _images()
     cluster.load_images(workspace, images, Silent())
-    with new_client_from_config(str(kubeconfig)) as connection:
-        apply(connection, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        # Definitions come first in what Helm prints, and the webhooks, which have to be served by then, last.
-        for manifest in _render(list(images), nameserver):
-            apply(connection, manifest)
-
-
-def apply(connection: ApiClient, manifest: dict[str, Any]) -> None:
-    """Make an object be as a manifest says, by server-side apply."""
-    group = manifest["apiVersion"]
-    root = f"/apis/{group}" if "/" in group else f"/api/{group}"
-    namespace = manifest["metadata"].get("namespace")
-    inside = f"/namespaces/{namespace}" if namespace else ""
-    path = f"{root}{inside}/{manifest['kind'].lower()}s/{manifest['metadata']['name']}"
-    connection.call_api(
-        path,
-        "PATCH",
-        query_params=[("fieldManager", "stampchat-tests"), ("force", "true")],
-        header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
-        body=manifest,
-        auth_settings=["BearerToken"],
-    )
+    objects = Objects(kubeconfig)
+    objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    # Definitions come first in what Helm prints, and the webhooks, which have to be served by then, last.
+    for manifest in _render(list(images), nameserver):
+        objects.apply(manifest)
 
 
 def _render(references: list[str], nameserver: str) -> Iterator[dict[str, Any]]:

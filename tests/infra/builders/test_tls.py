@@ -87,7 +87,9 @@ def test_the_challenge_comes_in_by_the_gateway_in_clear() -> None:
 
     (parent,) = by_gateway["http01"]["gatewayHTTPRoute"]["parentRefs"]
     assert (parent["name"], parent["namespace"], parent["sectionName"]) == ("gateway", "stampchat-gateway", "web")
-    assert by_emissary["http01"] == {"ingress": {"class": "stampchat-acme"}}
+    assert by_emissary["http01"] == {"ingress": {"class": "stampchat-acme", "serviceType": "ClusterIP"}}
+    # No port of a node is opened for it.
+    assert by_gateway["http01"]["gatewayHTTPRoute"]["serviceType"] == "ClusterIP"
 
 
 def test_a_renewal_makes_a_new_key() -> None:

@@ -9,6 +9,7 @@ from deployer.plugins.kubernetes.api import Manifest
 from deployer.plugins.kubernetes.errors import NotReadyError
 from deployer.plugins.kubernetes.kinds import Kind
 from deployer.plugins.kubernetes.manifest import SKIP_AWAIT, WAIT_FOR, annotation, is_set
+from deployer.plugins.kubernetes.readiness.certificate import certificate_troubles, issuer_troubles
 from deployer.plugins.kubernetes.readiness.claim import judge_claim, judge_volume
 from deployer.plugins.kubernetes.readiness.custom import make_judge
 from deployer.plugins.kubernetes.readiness.daemon_set import judge_daemon_set
@@ -35,6 +36,12 @@ _JUDGES: dict[tuple[str, str], Judge] = {
     ("apps", "StatefulSet"): judge_stateful_set,
     ("batch", "Job"): judge_job,
     ("networking.k8s.io", "Ingress"): judge_ingress,
+}
+
+# What is definite about kinds that are waited for by the program's own condition alone.
+_TROUBLES: dict[tuple[str, str], Callable[[Manifest], tuple[Trouble, ...]]] = {
+    ("cert-manager.io", "Certificate"): certificate_troubles,
+    ("cert-manager.io", "ClusterIssuer"): issuer_troubles,
 }
 
 
@@ -75,7 +82,18 @@ def _judge_for(subject: Subject, kind: Kind) -> Judge | None:
     if is_set(subject.inputs, SKIP_AWAIT):
         return None
     wanted = annotation(subject.created, WAIT_FOR)
-    return make_judge(wanted) if wanted else _JUDGES.get((kind.group, kind.kind))
+    if not wanted:
+        return _JUDGES.get((kind.group, kind.kind))
+    judge, find = make_judge(wanted), _TROUBLES.get((kind.group, kind.kind))
+    return judge if find is None else _watching(judge, find)
+
+
+def _watching(judge: Judge, find: Callable[[Manifest], tuple[Trouble, ...]]) -> Judge:
+    def watch(live: Manifest, subject: Subject) -> Verdict:
+        verdict = judge(live, subject)
+        return verdict if verdict.ready else Verdict(ready=False, status=verdict.status, troubles=find(live))
+
+    return watch
 
 
 def _failure(subject: Subject, trouble: Trouble, live: Manifest) -> NotReadyError:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from deployer.plugins.kubernetes.errors import KubernetesError
+from deployer.plugins.kubernetes.readiness.certificate import certificate_troubles, issuer_troubles
 from deployer.plugins.kubernetes.readiness.custom import make_judge
 from deployer.plugins.kubernetes.readiness.deployment import judge_deployment
 from deployer.plugins.kubernetes.readiness.jsonpath import select
@@ -214,3 +215,34 @@ def running_since(seconds: float) -> dict[str, Any]:
 def test_ready_without_a_probe_must_last(container: dict[str, Any], age: float, ready: bool) -> None:  # noqa: FBT001
     live = {"spec": {"template": {"spec": {"containers": [container]}}}}
     assert ready_if_settled(live, lambda: [running_since(age)]).ready == ready
+
+
+def conditions(*found: tuple[str, str, str, str]) -> dict[str, Any]:
+    names = ("type", "status", "reason", "message")
+    return {"status": {"conditions": [dict(zip(names, each, strict=True)) for each in found]}}
+
+
+@pytest.mark.parametrize(
+    ("live", "said"),
+    [
+        ({}, []),
+        (conditions(("Issuing", "True", "DoesNotExist", "there is no Secret")), []),
+        (conditions(("Issuing", "False", "Failed", "the order failed:\n\t400")), [("the order failed: 400", 0)]),
+        (conditions(("Issuing", "False", "Failed", "")), [("the issuance has failed", 0)]),
+    ],
+)
+def test_an_issuance_that_failed_is_definite(live: dict[str, Any], said: list[tuple[str, float]]) -> None:
+    assert [(trouble.what, trouble.patience) for trouble in certificate_troubles(live)] == said
+
+
+@pytest.mark.parametrize(
+    ("live", "said"),
+    [
+        ({}, []),
+        (conditions(("Ready", "True", "ACMEAccountRegistered", "registered")), []),
+        (conditions(("Ready", "False", "ErrRegisterACMEAccount", "400 invalidContact")), ["400 invalidContact"]),
+    ],
+)
+def test_an_issuer_that_is_refused_is_given_some_seconds(live: dict[str, Any], said: list[str]) -> None:
+    assert [trouble.what for trouble in issuer_troubles(live)] == said
+    assert all(0 < trouble.patience < 120 for trouble in issuer_troubles(live))
