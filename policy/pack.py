@@ -77,12 +77,21 @@ def build_exceptions() -> StackValidationPolicy:
 
 
 def things_of(args: StackValidationArgs) -> list[Thing]:
-    """Return the stack's Kubernetes objects."""
+    """Return the stack's Kubernetes objects, as the program wrote them."""
     return [
-        Thing(resource.resource_type, object_name(resource.name, resource.props), resource.props)
+        Thing(resource.resource_type, object_name(resource.name, resource.props), written(resource.props))
         for resource in args.resources
         if resource.resource_type.startswith("kubernetes:")
     ]
+
+
+def written(props: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an object without what the server has added, such as the count of pods that an autoscaler decides.
+
+    Of an object that exists the engine shows the outputs, beside which the Kubernetes plugins keep their inputs.
+    """
+    inputs = props.get("__inputs")
+    return inputs if isinstance(inputs, Mapping) and inputs else props
 
 
 def object_name(name: str, props: Mapping[str, Any]) -> str:
