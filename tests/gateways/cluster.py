@@ -23,7 +23,7 @@ from infra.catalogue import (
 from tests.conftest import EmbeddedCluster
 from tests.gateways.client import Gateway
 from tests.gateways.machine import ECHO, await_service, make_certificate, trusting
-from tests.order.objects import Json, Objects, apply_all, eventually, unready
+from tests.order.objects import Json, Objects, apply_all, await_ready, eventually
 
 _PYTHON = "/usr/bin/python3.11"
 # Of no use to an echo, or of kinds that only a managed cluster has.
@@ -79,7 +79,7 @@ def prod(running: EmbeddedCluster, objects: Objects, manifests: list[Json], fold
 def place(objects: Objects, manifests: list[Json]) -> None:
     """Apply, and wait until all of it serves."""
     apply_all(objects, manifests)
-    eventually(lambda: not unready(objects, manifests), f"ready: {unready(objects, manifests)}")
+    await_ready(objects, manifests)
 
 
 def with_echoes(manifest: Json) -> Json:

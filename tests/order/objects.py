@@ -134,6 +134,14 @@ def eventually(true: Callable[[], object], what: str, *, patience: float = PATIE
         time.sleep(0.25)
 
 
+def await_ready(objects: Objects, manifests: Sequence[Mapping[str, Any]]) -> None:
+    """Wait until every workload and every gateway among some objects is ready, and say which is not."""
+    deadline = time.monotonic() + PATIENCE
+    while left := unready(objects, manifests):
+        assert time.monotonic() < deadline, f"not in {PATIENCE:.0f} seconds: {left}"
+        time.sleep(0.5)
+
+
 def apply_all(objects: Objects, manifests: Sequence[Mapping[str, Any]]) -> int:
     """Apply in the given order, over and over what the server refuses for want of something else; return the rounds.
 

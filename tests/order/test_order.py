@@ -1,0 +1,62 @@
+"""Objects in any order: whatever comes first, everything becomes ready, and two people chat."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from deployer.smoke import smoke
+from tests.conftest import EmbeddedCluster
+from tests.infra.configs import DEV
+from tests.order.objects import Json, Objects, apply_all, await_ready
+from tests.order.stack import load_images, objects_of
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def manifests(embedded_cluster: EmbeddedCluster, tmp_path_factory: pytest.TempPathFactory) -> list[Json]:
+    """List stack dev's objects, with real images and databases."""
+    return objects_of("dev", DEV, load_images(embedded_cluster), tmp_path_factory.mktemp("dev"))
+
+
+@pytest.fixture
+def objects(embedded_cluster: EmbeddedCluster) -> Iterator[Objects]:
+    """Speak with a cluster in which nothing of the stack is, and leave it so."""
+    found = Objects(embedded_cluster.info.kubeconfig)
+    found.remove_namespaces()
+    yield found
+    found.remove_namespaces()
+    found.close()
+
+
+def reverse(manifests: list[Json]) -> list[Json]:
+    """Put the gateway's routes first and the namespaces last."""
+    namespaces = [manifest for manifest in manifests if manifest["kind"] == "Namespace"]
+    return [*(manifest for manifest in reversed(manifests) if manifest not in namespaces), *namespaces]
+
+
+def shuffle(manifests: list[Json]) -> list[Json]:
+    """Put them in an order that is another at every run; the seed is shown when the test fails."""
+    seed = secrets.randbelow(1 << 32)
+    print(f"random order of seed {seed}")  # noqa: T201
+    return random.Random(seed).sample(manifests, len(manifests))  # noqa: S311  # no secret
+
+
+@pytest.mark.parametrize("order", [reverse, shuffle])
+def test_everything_becomes_ready(
+    embedded_cluster: EmbeddedCluster,
+    objects: Objects,
+    manifests: list[Json],
+    order: Callable[[list[Json]], list[Json]],
+) -> None:
+    """Applied one by one, and again what had no namespace yet: no object waits for another for ever."""
+    rounds = apply_all(objects, order(manifests))
+    print(f"applied in {rounds} rounds")  # noqa: T201
+    await_ready(objects, manifests)
+    results = smoke(embedded_cluster.info.url, lambda _: None)
+
+    assert all(result.passed for result in results)
