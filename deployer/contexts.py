@@ -83,9 +83,11 @@ def _read(where: str) -> dict[str, list[dict[str, Any]]]:
     try:
         merged = KubeConfigMerger(where).config
     except (OSError, yaml.YAMLError, ConfigException, AttributeError, TypeError) as error:
+        # What is YAML, but no mapping, fails in the library's own words about Python.
+        foreign = isinstance(error, AttributeError | TypeError)
         raise UsageError(
             f"The kubeconfig {where} cannot be read.",
-            said=str(error),
+            said="it is no kubeconfig" if foreign else str(error),
             advice="Nothing was changed. Mend it, or name another in the stack's file (stampchat:kubeconfig).",
         ) from error
     if merged is None:

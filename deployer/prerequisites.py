@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,10 +63,14 @@ class ClusterApi:
         from urllib3.exceptions import HTTPError
 
         try:
-            answer = self._connection.call_api(
-                path, "GET", auth_settings=["BearerToken"], _preload_content=False, _request_timeout=SECONDS
-            )[0]
-            found = json.loads(answer.data)
+            found = self._connection.call_api(
+                path,
+                "GET",
+                response_type="object",
+                auth_settings=["BearerToken"],
+                _return_http_data_only=True,
+                _request_timeout=SECONDS,
+            )
         except ApiException as error:
             if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
                 return {}
@@ -92,8 +95,13 @@ class ClusterApi:
     def _silent(self, error: Exception) -> DeployError:
         # The library wraps the reason in how often it tried.
         reason = str(getattr(error, "reason", None) or error)
+        what = (
+            "shows a certificate that the kubeconfig does not vouch for"
+            if "CERTIFICATE" in reason
+            else "does not answer"
+        )
         return DeployError(
-            f"The cluster {self._cluster} does not answer.",
+            f"The cluster {self._cluster} {what}.",
             said=re.sub(r"^<[^>]*>: |^.*object at 0x[0-9a-f]+>: ", "", reason),
             advice="Nothing was changed. Is it running, is a VPN needed, and may this machine reach its API?",
         )

@@ -10,6 +10,14 @@ from deployer.project import IS_NOT_OURS, write_policy_pack
 from deployer.pulumi_process import Pulumi
 from deployer.steps import Display
 
+# The language host says it once more, when the program has said why.
+_PROGRAM_ENDED = "an unhandled error occurred: the program exited"
+# Two that began at the same moment: what the engine advises would break the other one's update.
+_IS_LOCKED = (
+    "Another update of the stack has begun meanwhile, so this one changed nothing. Wait for it to end and start again; "
+    "`./stampchat unlock` shows whose lock it is, and takes away one that was left behind."
+)
+
 
 class ShowOn(Listener):
     """Show what the engine does on a display.
@@ -83,8 +91,11 @@ def failure(what: str, outcome: Outcome, said: str, advice: str) -> DeployError:
     reasons += [f"policy {text}" for text in outcome.policies]
     named = next((resource for resource, _ in _telling(outcome) if resource is not None), None)
     at = f" at {named}" if named is not None and named.kind not in {"Stack", "resource"} else ""
-    if "incorrect passphrase" in said + "".join(reasons):
+    words = said + "".join(reasons)
+    if "incorrect passphrase" in words:
         advice = IS_NOT_OURS
+    elif "currently locked by" in words:
+        advice = _IS_LOCKED
     silent = "The engine was killed, or ended without a word."
     return DeployError(f"{what}{at}.", said="\n".join(reasons) or said or silent, advice=advice)
 
@@ -94,6 +105,6 @@ def _telling(outcome: Outcome) -> list[tuple[Resource | None, str]]:
     telling = [
         (resource, text)
         for resource, text in outcome.errors
-        if text not in {"update failed", "preview failed", "destroy failed"}
+        if text not in {"update failed", "preview failed", "destroy failed"} and not text.startswith(_PROGRAM_ENDED)
     ]
     return telling or outcome.errors

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from deployer.events import Change, Outcome, parse_urn
-from deployer.preview import ShowOn, failure, show_plan
+from deployer.preview import ShowOn, failure, ordered, show_plan
 from tests.deployer.recorder import Recorder
 
 AUTH = parse_urn("urn:pulumi:dev::stampchat::kubernetes:apps/v1:Deployment::stamp-chat-auth")
@@ -21,6 +21,26 @@ def test_a_failure_names_the_resource_and_its_own_reason() -> None:
 def test_a_failure_without_an_event_tells_what_the_engine_printed() -> None:
     assert failure("It failed", Outcome(), "error: no stack", "").said == "error: no stack"
     assert "killed" in failure("It failed", Outcome(), "", "").said
+
+
+def test_an_update_that_came_second_is_told_to_wait() -> None:
+    """The engine itself advises to cancel, which would break the first one."""
+    said = "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or ..."
+
+    assert failure("The update failed", Outcome(), said, "Mend it.").advice.startswith("Another update of the stack")
+
+
+def test_the_language_host_need_not_say_it_again() -> None:
+    ended = (None, "an unhandled error occurred: the program exited with status 1")
+
+    assert failure("It failed", Outcome(errors=[(None, "why"), ended]), "", "").said == "why"
+
+
+def test_what_goes_is_shown_before_what_comes() -> None:
+    changes = [Change(op, AUTH) for op in ("create", "update", "create-replacement", "same", "delete", "create")]
+
+    assert [change.op for change in ordered(changes)][:2] == ["delete", "create-replacement"]
+    assert [change.op for change in ordered(changes)][2:] == ["create", "update", "same", "create"]
 
 
 def test_a_violated_policy_is_told() -> None:
