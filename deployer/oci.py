@@ -12,15 +12,15 @@ import json
 import os
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-_CONFIG = "application/vnd.oci.image.config.v1+json"
-_INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 # containerd takes an imported image's name from this annotation as it stands, without adding a tag.
@@ -125,10 +125,66 @@ def write_layer(path: Path, entries: Iterable[Entry], *, compress: bool = False)
     return Layer(path, stored.digest, plain.digest, stored.size, media_type)
 
 
-def write_archive(image: ImageSpec, path: Path, *, arch: str) -> str:
-    """Write an OCI image layout as one tar that `ctr --namespace k8s.io images import` takes.
+@dataclass(frozen=True)
+class Built:
+    """Hold what a registry keeps of an image for one processor.
 
-    The image is imported under `NAME@DIGEST`, the very reference that a Pod gives.
+    Attributes:
+        arch: the processor in Go's words.
+        config: the configuration's bytes.
+        manifest: the manifest's bytes.
+        layers: from the lowest up.
+    """
+
+    arch: str
+    config: bytes
+    manifest: bytes
+    layers: tuple[Layer, ...]
+
+    @property
+    def digest(self) -> str:
+        """The manifest's digest, "sha256:…"."""
+        return digest_of(self.manifest)
+
+    @property
+    def size(self) -> int:
+        """Its layers together, in bytes."""
+        return sum(layer.size for layer in self.layers)
+
+    @property
+    def descriptor(self) -> dict[str, Any]:
+        """What an index says of it."""
+        return {**describe(MANIFEST, self.manifest), "platform": {"architecture": self.arch, "os": "linux"}}
+
+
+def build(image: ImageSpec, *, arch: str) -> Built:
+    """Make an image's configuration and manifest, without writing anything.
+
+    Args:
+        image: what it holds.
+        arch: the processor in Go's words ("amd64").
+    """
+    config, manifest = _describe(image, arch)
+    return Built(arch, config, manifest, image.layers)
+
+
+def build_index(builds: Sequence[Built]) -> bytes:
+    """Make the index by which a cluster finds the image of its own processor.
+
+    Args:
+        builds: the same image for one processor each.
+    """
+    manifests = [each.descriptor for each in sorted(builds, key=lambda each: each.arch)]
+    return canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
+
+
+def digest_of_all(builds: Sequence[Built]) -> str:
+    """Return what a Pod names: the one image's digest, or that of the index over several."""
+    return builds[0].digest if len(builds) == 1 else digest_of(build_index(builds))
+
+
+def write_archive(image: ImageSpec, path: Path, *, arch: str) -> str:
+    """Write an image for one processor as an archive; see write_archive_of.
 
     Args:
         image: what to write.
@@ -138,34 +194,60 @@ def write_archive(image: ImageSpec, path: Path, *, arch: str) -> str:
     Returns:
         The manifest's digest, "sha256:…".
     """
-    config, manifest = _describe(image, arch)
-    digest = _digest(manifest)
-    entry = {**_descriptor(_MANIFEST, manifest), "annotations": {_NAME: f"{image.name}@{digest}"}}
-    entry["platform"] = {"architecture": arch, "os": "linux"}
-    index = _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": [entry]})
-    blobs: dict[str, bytes | Path] = {_digest(config): config, digest: manifest}
-    blobs.update({layer.digest: layer.path for layer in image.layers})
+    return write_archive_of(image.name, [build(image, arch=arch)], path)
+
+
+def write_archive_of(name: str, builds: Sequence[Built], path: Path) -> str:
+    """Write an OCI image layout as one tar that `ctr --namespace k8s.io images import` takes.
+
+    The image is imported under `NAME@DIGEST`, the very reference that a Pod gives.
+
+    Args:
+        name: the repository with its registry ("stampchat.local/services").
+        builds: the image, for one processor or several.
+        path: where the tar goes, whole or not at all.
+
+    Returns:
+        The digest of the manifest, or of the index over several, "sha256:…".
+    """
+    digest = digest_of_all(builds)
+    blobs: dict[str, bytes | Path] = {}
+    for each in builds:
+        blobs.update({digest_of(each.config): each.config, each.digest: each.manifest})
+        blobs.update({layer.digest: layer.path for layer in each.layers})
+    if len(builds) == 1:
+        entry = builds[0].descriptor
+    else:
+        blobs[digest] = build_index(builds)
+        entry = describe(INDEX, blobs[digest])
+    entry = {**entry, "annotations": {_NAME: f"{name}@{digest}"}}
+    index = canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]})
     with _whole_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        _add(tar, Entry("oci-layout", source=_json({"imageLayoutVersion": "1.0.0"})))
-        for name, blob in sorted(blobs.items()):
-            _add(tar, Entry(f"blobs/{name.replace(':', '/')}", source=blob))
+        _add(tar, Entry("oci-layout", source=canonical_json({"imageLayoutVersion": "1.0.0"})))
+        for blob_digest, blob in sorted(blobs.items()):
+            _add(tar, Entry(f"blobs/{blob_digest.replace(':', '/')}", source=blob))
         _add(tar, Entry("index.json", source=index))
     return digest
 
 
-def image_digest(image: ImageSpec, *, arch: str) -> str:
-    """Return the digest that write_archive would, without writing.
+def describe(media_type: str, content: bytes) -> dict[str, Any]:
+    """Return a blob's descriptor: its type, digest and size."""
+    return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
 
-    Args:
-        image: what would be written.
-        arch: the processor in Go's words.
-    """
-    return _digest(_describe(image, arch)[1])
+
+def digest_of(content: bytes) -> str:
+    """Return the digest of some bytes, "sha256:…"."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def canonical_json(value: object) -> bytes:
+    """Write a value as JSON, the same bytes each time."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _describe(image: ImageSpec, arch: str) -> tuple[bytes, bytes]:
     """Return the image's configuration and manifest as JSON."""
-    config = _json(
+    config = canonical_json(
         {
             "architecture": arch,
             "os": "linux",
@@ -183,20 +265,8 @@ def _describe(image: ImageSpec, arch: str) -> tuple[bytes, bytes]:
         },
     )
     layers = [{"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size} for layer in image.layers]
-    manifest = {"schemaVersion": 2, "mediaType": _MANIFEST, "config": _descriptor(_CONFIG, config), "layers": layers}
-    return config, _json(manifest)
-
-
-def _descriptor(media_type: str, content: bytes) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": _digest(content), "size": len(content)}
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": describe(CONFIG, config), "layers": layers}
+    return config, canonical_json(manifest)
 
 
 def _in_order(entries: Iterable[Entry]) -> Iterator[Entry]:

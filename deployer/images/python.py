@@ -58,7 +58,7 @@ class Interpreter:
         loader = next(libraries.glob("ld-linux-*.so.*"))
         python = [str(loader), "--library-path", str(libraries), str(self._root / "usr/bin/python3.11"), "-S", "-B"]
         options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", folder, "-p", "/"]
-        environment = {"PYTHONHOME": str(self._root / "usr"), "PYTHONUTF8": "1"}
+        environment = {"PYTHONHOME": str(self._root / "usr"), "PYTHONUTF8": "1", "PYTHONHASHSEED": "0"}
         command = [*python, "-m", "compileall", *options, folder]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -81,17 +81,22 @@ def load_interpreter(folder: Path, layers: Sequence[Layer]) -> Interpreter:
     return Interpreter(folder)
 
 
-def python_entries(base_debs: Sequence[Path], debs: Sequence[Path]) -> Iterable[Entry]:
+def python_entries(
+    base_debs: Sequence[Path], debs: Sequence[Path], foreign: Interpreter | None = None
+) -> Iterable[Entry]:
     """Return Python with the bytecode that Debian's scripts would make at installation.
 
     Args:
         base_debs: the packages of the base layer, which Python's libraries are partly in.
         debs: the packages of versions.toml's images.python.
+        foreign: compiles, where the packages are another processor's and must not be run; they compile themselves else.
     """
     entries = read_packages(debs)
+    library = [entry for name, entry in entries.items() if name.startswith(f"{_LIBRARY}/")]
+    if foreign is not None:
+        return [*entries.values(), *foreign.compile(library)]
     with TemporaryDirectory(prefix="stampchat-python-") as root:
         lay_out({**read_packages(base_debs), **entries}.values(), Path(root))
-        library = [entry for name, entry in entries.items() if name.startswith(f"{_LIBRARY}/")]
         return [*entries.values(), *Interpreter(Path(root)).compile(library)]
 
 

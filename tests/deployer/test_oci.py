@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.oci import Entry, ImageSpec, Layer, image_digest, write_archive, write_layer
+from deployer.oci import Entry, ImageSpec, Layer, build, write_archive, write_layer
 
 ENTRIES = [
     Entry("app/main.py", source=b"print('hello')\n"),
@@ -95,7 +95,7 @@ def test_an_archive_is_an_image_layout_named_by_its_digest(tmp_path: Path) -> No
         if name.startswith("blobs/sha256/"):
             assert hashlib.sha256(content).hexdigest() == name.removeprefix("blobs/sha256/")
     (described,) = json.loads(contents["index.json"])["manifests"]
-    assert described["digest"] == digest == image_digest(image, arch="amd64")
+    assert described["digest"] == digest == build(image, arch="amd64").digest
     assert described["annotations"] == {"io.containerd.image.name": f"stampchat.local/hello@{digest}"}
     manifest = json.loads(contents[f"blobs/sha256/{digest.removeprefix('sha256:')}"])
     config = json.loads(contents[f"blobs/{manifest['config']['digest'].replace(':', '/')}"])
@@ -108,9 +108,9 @@ def test_any_change_of_content_or_start_changes_the_digest(tmp_path: Path) -> No
     layer = write_layer(tmp_path / "layer.tar", ENTRIES)
     other = write_layer(tmp_path / "other.tar", [Entry("app/main.py", source=b"print('other')\n")])
     image = _image(layer)
-    digests = {image_digest(image, arch="amd64"), image_digest(_image(other), arch="amd64")}
-    digests |= {image_digest(image, arch="arm64")}
-    digests |= {image_digest(ImageSpec(name=image.name, layers=(layer,), entrypoint=("/bin/other",)), arch="amd64")}
+    digests = {build(image, arch="amd64").digest, build(_image(other), arch="amd64").digest}
+    digests |= {build(image, arch="arm64").digest}
+    digests |= {build(ImageSpec(name=image.name, layers=(layer,), entrypoint=("/bin/other",)), arch="amd64").digest}
     assert len(digests) == 4
 
 

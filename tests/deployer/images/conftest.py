@@ -16,7 +16,7 @@ from deployer.images import BuiltImage, build_images
 from deployer.report import Silent
 from deployer.workspace import ROOT, Workspace, load_workspace
 
-LOCKS = ("requirements-services.lock", "requirements-images.lock")
+LOCKS = ("requirements-services.lock", "requirements-images.lock", "debian-images.lock")
 
 
 @dataclass(frozen=True)
