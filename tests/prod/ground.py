@@ -1,0 +1,242 @@
+"""Make what stack prod stands on, out of one machine: a cluster, a load balancer, hosted databases, a Google, an ACME.
+
+What is ours is real and is run by its own commands, in a copy of the checkout. What a user would have from others is
+stood in for, each part by a module beside this one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes.client import CoreV1Api
+from kubernetes.config import new_client_from_config
+
+from deployer import cluster, images
+from deployer.report import Silent
+from deployer.stack_file import change_stack_file
+from deployer.workspace import ROOT, Workspace, load_workspace
+from tests.ports import free_port
+from tests.prod.balancer import Balancer
+from tests.prod.certificates import Issuing, issuing
+from tests.prod.databases import CONNECTIONS, SERVICES, HostedDatabases
+from tests.prod.databases import NAME as DATABASES
+from tests.prod.google import Google
+from tests.prod.load import Site
+
+HOSTNAME = "chat.stampchat.internal"
+EMAIL = "operator@stampchat.internal"
+# Lines of the copy that differ from the checkout's, since this is no cloud: two processors hold no nine pods that are
+# promised a quarter each, and Google's keys come from the stand-in.
+ADAPTED = {
+    "infra/sizes.py": ('HOSTED_SERVICE = Size(cpu="250m"', 'HOSTED_SERVICE = Size(cpu="50m"'),
+    "infra/applications.py": (
+        '"LOGIN": ",".join(config.login),',
+        '"LOGIN": ",".join(config.login), "FIREBASE_KEYS_URL": "{keys_url}",',
+    ),
+}
+# A mount namespace of its own, in which the name resolves as it would once its DNS record is made.
+_WITH_NAMES = 'mount --bind "$0" /etc/hosts && exec "$@"'
+
+
+@dataclass
+class Checkout:
+    """Be a copy of the checkout as git would clone it, changes that are not committed yet included."""
+
+    root: Path
+    environ: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("STAMPCHAT_HOME", "PULUMI_"))}
+        self.environ = kept | {"STAMPCHAT_VENV": sys.prefix}
+        self.hosts = self.root.parent / "hosts"
+        self.hosts.write_bytes(Path("/etc/hosts").read_bytes())
+        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        for name in filter(None, names.split("\0")):
+            if (ROOT / name).is_file():
+                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.root / name)
+        subprocess.run(["git", "init", "--quiet"], cwd=self.root, check=True)
+
+    @property
+    def workspace(self) -> Workspace:
+        """Its folders."""
+        return Workspace(root=self.root, home=(self.root / ".stampchat").resolve(), cache=load_workspace().cache)
+
+    def change(self, name: str, old: str, new: str) -> None:
+        """Change a line of a file.
+
+        Raises:
+            AssertionError: it is not there.
+        """
+        path = self.root / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{name} holds {old!r} {text.count(old)} times"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def begin(self, *args: str, with_names: bool = True) -> subprocess.Popen[str]:
+        """Start one of our commands."""
+        command = [str(self.root / "stampchat"), *args]
+        if with_names:
+            command = ["unshare", "--mount", "sh", "-c", _WITH_NAMES, str(self.hosts), *command]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd="/", env=self.environ, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, *args: str, expect: int = 0, with_names: bool = True) -> str:
+        """Run one of our commands, and return what it printed.
+
+        Raises:
+            AssertionError: it ended otherwise than expected.
+        """
+        with self.begin(*args, with_names=with_names) as process:
+            out, err = process.communicate()
+        assert process.returncode == expect, f"./stampchat {' '.join(args)}: {process.returncode}\n{out}\n{err}"
+        return out
+
+    def json(self, *args: str) -> Any:
+        """Run one of our commands, and return the JSON that it printed."""
+        return json.loads(self.run(*args, "--json"))
+
+
+@dataclass
+class Ground:
+    """Be all that stack prod stands on, and the copy of the checkout whose commands deploy it.
+
+    Attributes:
+        checkout: whose commands are run.
+        address: the node's, and the load balancer's.
+        host: this machine's address as the cluster sees it.
+        kubeconfig: the cluster.
+        databases: where the services store.
+        google: who vouches for people.
+        issuing: who issues certificates, and where the world believes that names lead.
+        folder: for files.
+        first: what the first `up` printed.
+    """
+
+    checkout: Checkout
+    address: str
+    host: str
+    kubeconfig: Path
+    databases: HostedDatabases
+    google: Google
+    issuing: Issuing
+    folder: Path
+    first: Any = None
+
+    @property
+    def site(self) -> Site:
+        """The deployment, as its users reach it."""
+        return Site(f"https://{HOSTNAME}", self.address, str(self.authority))
+
+    @property
+    def authority(self) -> Path:
+        """The file of the authorities that users trust."""
+        return self.folder / "authority.pem"
+
+    def init_secrets(self) -> None:
+        """Give the stack what only a user has, as a user does."""
+        files = {f"{service}-database-url-file": self.databases.url(service) for service in SERVICES}
+        files["firebase"] = self.google.service_account()
+        options = []
+        for name, content in files.items():
+            path = self.folder / name
+            path.write_text(content, encoding="utf-8")
+            options += [f"--{name}", str(path)]
+        names = ["--context", context_of(self.kubeconfig), "--hostname", HOSTNAME, "--email", EMAIL]
+        self.checkout.run("secrets", "init", "--stack", "prod", *options, *names)
+        config = {
+            "stampchat:kubeconfig": str(self.kubeconfig),
+            "stampchat:gateway": {"kind": "gateway-api"},
+            "stampchat:acme": {
+                "server": self.issuing.pebble.directory,
+                "caBundle": self.issuing.pebble.authority,
+                "email": EMAIL,
+            },
+            "stampchat:databaseCa": self.databases.authority.read_text(encoding="utf-8"),
+            "stampchat:databaseMaxConnections": CONNECTIONS,
+            "stampchat:maxReplicas": 4,
+        }
+        change_stack_file(self.checkout.root / "Pulumi.prod.yaml", config, {})
+
+    def up(self) -> Any:
+        """Bring the stack up, or up to date, and return what that printed."""
+        return self.checkout.json("up", "--stack", "prod", "--yes")
+
+    def load_images(self) -> None:
+        """Build the images and put them into the cluster, as a cluster without a way to a registry gets them."""
+        built = images.build_images(self.checkout.workspace, Silent())
+        archives = {image.reference: image.archive for image in built.values()}
+        cluster.load_images(self.checkout.workspace, archives, Silent())
+
+
+@contextmanager
+def open_ground(folder: Path) -> Iterator[Ground]:
+    """Make the ground, and leave nothing of it."""
+    (folder / "checkout").mkdir(parents=True)
+    checkout = Checkout(folder / "checkout")
+    with ExitStack() as stack:
+        stack.callback(_purge, checkout)
+        checkout.run("cluster", "up", "--port", str(free_port()), with_names=False)
+        number = json.loads(checkout.workspace.instance.read_text())["number"]
+        kubeconfig = cluster.kubeconfig(checkout.workspace)
+        host, node = f"10.231.{number}.1", f"10.231.{number}.2"
+        databases = HostedDatabases(host, f"10.231.{number}.0/30")
+        stack.callback(databases.remove)
+        databases.start()
+        google = stack.enter_context(Google(_public_address(number, checkout)))
+        stack.enter_context(Balancer(kubeconfig, node))
+        for name, (old, new) in ADAPTED.items():
+            checkout.change(name, old, new.format(keys_url=google.keys_url))
+        issuer = stack.enter_context(issuing(checkout.workspace, kubeconfig, host=host, folder=folder))
+        issuer.names.lead(HOSTNAME, node)
+        ground = Ground(checkout, node, host, kubeconfig, databases, google, issuer, folder)
+        ground.authority.write_text(issuer.pebble.roots, encoding="utf-8")
+        # What Python's and Go's TLS take for the machine's own authorities.
+        checkout.environ["SSL_CERT_FILE"] = str(ground.authority)
+        _name(ground, {HOSTNAME: node, DATABASES: host})
+        yield ground
+
+
+def context_of(kubeconfig: Path) -> str:
+    """Name a kubeconfig's context."""
+    return str(yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))["current-context"])
+
+
+def _purge(checkout: Checkout) -> None:
+    with checkout.begin("cluster", "down", "--purge", "--yes", with_names=False) as process:
+        process.communicate()
+
+
+def _public_address(number: int, checkout: Checkout) -> str:
+    """Give this machine's end of the link an address that no policy takes for a private network (RFC 2544)."""
+    address = f"198.18.{number}.1"
+    name = json.loads(checkout.workspace.instance.read_text())["name"]
+    link = f"sc-{name.removeprefix('stampchat-')}"
+    subprocess.run(["ip", "address", "add", f"{address}/32", "dev", link], check=True)
+    return address
+
+
+def _name(ground: Ground, names: dict[str, str]) -> None:
+    """Have names resolve, in the cluster and for the commands on this machine."""
+    lines = "".join(f"{address} {name}\n" for name, address in names.items())
+    with ground.checkout.hosts.open("a", encoding="utf-8") as hosts:
+        hosts.write(lines)
+    with new_client_from_config(str(ground.kubeconfig)) as client:
+        core = CoreV1Api(client)
+        found = core.read_namespaced_config_map("coredns", "kube-system").data["Corefile"]
+        known = "".join(f"    {line}\n" for line in lines.splitlines())
+        corefile = found.replace("template ANY ANY", f"hosts {{\n{known}    fallthrough\n  }}\n  template ANY ANY", 1)
+        core.patch_namespaced_config_map("coredns", "kube-system", {"data": {"Corefile": corefile}})
+        # It reads its file when it starts.
+        core.delete_collection_namespaced_pod("kube-system", label_selector="k8s-app=kube-dns")
