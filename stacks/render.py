@@ -63,7 +63,10 @@ def _without_secrets(config: StackConfig) -> StackConfig:
         urls = {name: SecretText(PLACEHOLDER.format(f"{name} database url")) for name in hosted.databases}
         migrating = {name: SecretText(PLACEHOLDER.format("migrating role's url")) for name in hosted.migrate_databases}
         hosted = replace(hosted, databases=urls, migrate_databases=migrating)
-    return replace(config, firebase_service_account=account, hosted=hosted)
+    legacy = config.legacy_tokens
+    if legacy is not None:
+        legacy = replace(legacy, secret=SecretText(PLACEHOLDER.format("the original's private_key")))
+    return replace(config, firebase_service_account=account, legacy_tokens=legacy, hosted=hosted)
 
 
 def _in_order(resources: Iterable[Registered]) -> Iterator[Registered]:

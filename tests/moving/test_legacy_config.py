@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from infra.legacy_tokens import LEAST_BYTES, MOST_AHEAD_SECONDS
 from services import legacy_tokens as service
 from services.settings import Secret
 from stacks.program import deploy
+from stacks.render import render
 from tests.infra.configs import DEV, IMAGES, PROD
 from tests.infra.recording import record
 
@@ -32,6 +34,12 @@ def moving(seconds: float = 3600, secret: object = SECRET) -> dict[str, object]:
     return {"stampchat:legacyTokenSecret": secret, "stampchat:legacyTokensUntil": moment(seconds)}
 
 
+def write_images(root: Path) -> None:
+    """Stand in for a checkout whose images are built."""
+    (root / ".stampchat").mkdir()
+    (root / ".stampchat" / "images.json").write_text(json.dumps(IMAGES))
+
+
 def problems(values: Mapping[str, object]) -> str:
     """Say what is wrong with a stack."""
     with pytest.raises(ConfigError) as refused:
@@ -42,8 +50,7 @@ def problems(values: Mapping[str, object]) -> str:
 @pytest.mark.parametrize("base", [DEV, PROD], ids=["dev", "prod"])
 def test_each_service_is_handed_the_secret_as_a_file_and_the_moment(base: dict[str, str], tmp_path: Path) -> None:
     """It stands in no variable, is secret for the engine, and a change of it rolls the pods."""
-    (tmp_path / ".stampchat").mkdir()
-    (tmp_path / ".stampchat" / "images.json").write_text(str(IMAGES).replace("'", '"'))
+    write_images(tmp_path)
     values = {key: str(value) for key, value in {**base, **moving()}.items()}
 
     recording = record(lambda: deploy(tmp_path), values, stack="any")
@@ -90,6 +97,17 @@ def test_a_secret_that_is_still_encrypted_passes() -> None:
     config = validate_stack({**DEV, **moving(secret={"secure": "v1:abc:def"})})
 
     assert config.legacy_tokens is not None
+
+
+def test_what_is_rendered_has_a_placeholder_for_it(tmp_path: Path) -> None:
+    """Encrypted as it stands in the stack's file, or not."""
+    write_images(tmp_path)
+    for secret in (SECRET, {"secure": "v1:abc:def"}):
+        made = [item["manifest"] for item in render("dev", {**DEV, **moving(secret=secret)}, tmp_path)]
+
+        (found,) = [one for one in made if one["metadata"]["name"] == "legacy-token-secret"]
+        assert found["stringData"] == {"legacy_token_secret": "<legacy-token-secret legacy_token_secret>"}
+        assert SECRET not in str(made)
 
 
 def test_the_command_line_knows_it_and_asks_for_it_only_while_moving() -> None:
