@@ -301,14 +301,14 @@ def _tell_stored(stored: Stored, stack: str) -> None:
 
 
 def _tell_states(states: list[SecretState]) -> None:
-    write(f"{'Secret':<26} {'Set':<5} {'Since':<11} {'Age':<7} {'Used by':<26} Note")
+    width = max(len(state.name) for state in states)
+    write(f"{'Secret':<{width}} {'Set':<5} {'Since':<11} {'Age':<7} {'Used by':<26} Note")
     for state in states:
         age = "" if state.age_days is None else f"{state.age_days} d"
         is_set = "yes" if state.set else ("NO" if state.needed else "no")
-        note = state.note
-        write(
-            f"{state.name:<26} {is_set:<5} {state.set_on:<11} {age:<7} {', '.join(state.used_by):<26} {note}".rstrip()
-        )
+        used_by = ", ".join(state.used_by)
+        line = f"{state.name:<{width}} {is_set:<5} {state.set_on:<11} {age:<7} {used_by:<26} {state.note}"
+        write(line.rstrip())
         for problem in state.problems:
             write(f"  BAD  {problem}")
 
