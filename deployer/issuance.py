@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from deployer.errors import DeployError
@@ -180,21 +182,22 @@ def _read(kube: Kube, path: str) -> dict[str, Any] | None:
 
 
 def _call(kube: Kube, method: str, path: str, change: Json | None = None) -> dict[str, Any] | None:
-    from kubernetes.client import ApiException
     from urllib3.exceptions import HTTPError
 
+    client = kube.connection
     headers = {"Accept": "application/json"} | ({"Content-Type": "application/merge-patch+json"} if change else {})
+    client.update_params_for_auth(headers, [], ["BearerToken"])
     try:
-        found: dict[str, Any] = kube.connection.call_api(
-            path,
+        # The client's own call raises at what is not there, and warns of how it does that.
+        answer = client.rest_client.pool_manager.request(
             method,
-            header_params=headers,
-            body=change,
-            auth_settings=["BearerToken"],
-            response_type="object",
-            _return_http_data_only=True,
-            _request_timeout=_SECONDS,
+            f"{client.configuration.host}{path}",
+            body=json.dumps(change) if change else None,
+            headers=headers,
+            timeout=_SECONDS,
+            retries=False,
         )
-    except (ApiException, HTTPError, OSError):
+        found: dict[str, Any] = json.loads(answer.data)
+    except (HTTPError, OSError, ValueError):
         return None
-    return found
+    return found if answer.status < HTTPStatus.BAD_REQUEST else None

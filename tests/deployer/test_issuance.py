@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from kubernetes.client import ApiException
 
 from deployer import issuance
 from deployer.errors import DeployError
@@ -43,16 +44,31 @@ WAITING = item(
 )
 
 
-def kube(**served: Any) -> Kube:
-    """Make a cluster that serves these, by the last word of their path; None is a refusal."""
+def cluster(answer: Callable[[str, str, Any], Any]) -> Kube:
+    """Make a cluster that answers calls by a function of method, path and body; None is a 404."""
 
-    def call_api(path: str, *_: object, **__: object) -> object:
+    def request(method: str, path: str, *, body: str | None, **_: object) -> SimpleNamespace:
+        found = answer(method, path, json.loads(body) if body else None)
+        return SimpleNamespace(status=404 if found is None else 200, data=json.dumps(found or {}).encode())
+
+    connection = SimpleNamespace(
+        configuration=SimpleNamespace(host=""),
+        rest_client=SimpleNamespace(pool_manager=SimpleNamespace(request=request)),
+        update_params_for_auth=lambda *_: None,
+    )
+    return cast("Kube", SimpleNamespace(connection=connection))
+
+
+def kube(**served: Any) -> Kube:
+    """Make a cluster that serves these, by the last word of their path."""
+
+    def answer(_: str, path: str, __: Any) -> Any:
         found = served.get(path.rpartition("/")[2].replace("-", "_"))
-        if found is None or (path.endswith("stampchat-tls") and GATEWAY not in path):
-            raise ApiException(status=404)
+        if path.endswith("stampchat-tls") and GATEWAY not in path:
+            return None
         return {"items": found} if isinstance(found, list) else found
 
-    return cast("Kube", SimpleNamespace(connection=SimpleNamespace(call_api=call_api)))
+    return cluster(answer)
 
 
 def test_a_good_certificate_has_an_end_and_nothing_to_complain_of() -> None:
@@ -134,13 +150,13 @@ def test_what_has_failed_is_tried_again_by_the_next_update(monkeypatch: pytest.M
     """At once, not when cert-manager's hour is over; and nothing else is touched."""
     calls: list[tuple[object, ...]] = []
 
-    def call_api(path: str, method: str, *, body: Any = None, **_: object) -> dict[str, Any]:
-        if path.startswith(f"{GATEWAY}/certificates/stampchat-tls"):
-            calls.append((method, path.removeprefix(f"{GATEWAY}/certificates/"), body))
-            return {**served, "metadata": {**served["metadata"], "resourceVersion": "7"}}
-        raise ApiException(status=404)
+    def answer(method: str, path: str, body: Any) -> Any:
+        if not path.startswith(f"{GATEWAY}/certificates/stampchat-tls"):
+            return None
+        calls.append((method, path.removeprefix(f"{GATEWAY}/certificates/"), body))
+        return {**served, "metadata": {**served["metadata"], "resourceVersion": "7"}}
 
-    silent = cast("Kube", SimpleNamespace(connection=SimpleNamespace(call_api=call_api)))
+    silent = cluster(answer)
     monkeypatch.setattr(issuance, "Kube", lambda *_: silent)
     for served in (WAITING, GIVEN_UP):  # noqa: B007  # what is served while the block runs
         with explained(load_workspace(), {"config": {"stampchat:hostname": "chat.stampchat.app"}}):

@@ -209,7 +209,11 @@ def test_a_certificate_of_nobody_known_is_refused_unless_it_is_for_a_try(tmp_pat
 
 def test_cert_manager_says_why_there_is_no_good_certificate() -> None:
     """Beside what a client sees."""
-    silent = SimpleNamespace(call_api=refuse)
+    silent = SimpleNamespace(
+        configuration=SimpleNamespace(host=""),
+        rest_client=SimpleNamespace(pool_manager=SimpleNamespace(request=refuse)),
+        update_params_for_auth=lambda *_: None,
+    )
     kube = cast("Kube", SimpleNamespace(pods=lambda: [pod("stamp-chat-auth")], connection=silent))
 
     with pytest.raises(DeployError) as caught:
