@@ -45,7 +45,7 @@ def settings(application: Application, config: StackConfig) -> dict[str, str]:
         common["ALLOWED_ORIGINS"] = ",".join(config.allowed_origins)
     if config.legacy_tokens is not None:
         common["LEGACY_TOKEN_SECRET_FILE"] = f"{LEGACY_PATH}/legacy_token_secret"
-        common["LEGACY_TOKENS_UNTIL"] = config.legacy_tokens.until
+        common["LEGACY_UNTIL"] = config.legacy_tokens.until
     own = {AUTH: _auth, CHAT: _chat, NOTIFICATIONS: _notifications}[application]
     named = {f"STAMPCHAT_{name}": value for name, value in {**common, **own(config)}.items()}
     # OpenTelemetry's own variable; without it no trace is made.

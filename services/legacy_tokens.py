@@ -82,7 +82,7 @@ class LegacyTokens:
 
 def load_legacy_tokens(source: Source, *, clock: Callable[[], float] = time.time) -> LegacyTokens | None:
     """Read the secret and the moment; nothing when neither is set, or when the moment is past."""
-    is_set = [bool(source.text(name, "")) for name in ("LEGACY_TOKEN_SECRET_FILE", "LEGACY_TOKENS_UNTIL")]
+    is_set = [bool(source.text(name, "")) for name in ("LEGACY_TOKEN_SECRET_FILE", "LEGACY_UNTIL")]
     if not any(is_set):
         return None
     secret = _load_secret(source)
@@ -117,7 +117,7 @@ def secret_problem(encoded: Secret) -> str:
 
 
 def _load_until(source: Source, now: float) -> float:
-    name = "LEGACY_TOKENS_UNTIL"
+    name = "LEGACY_UNTIL"
     text = source.text(name)
     try:
         until = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()

@@ -14,6 +14,10 @@ import pytest
 from deployer.secrets.catalogue import GIVEN, LEGACY
 from infra.config import ConfigError, legacy_secret_problem, validate_stack
 from infra.legacy_tokens import LEAST_BYTES, MOST_AHEAD_SECONDS
+from policy.exceptions import find_exception
+from policy.pack import RULES, object_name
+from policy.relations import STACK_RULES
+from policy.rule import Thing
 from services import legacy_tokens as service
 from services.settings import Secret
 from stacks.program import deploy
@@ -49,7 +53,7 @@ def problems(values: Mapping[str, object]) -> str:
 
 @pytest.mark.parametrize("base", [DEV, PROD], ids=["dev", "prod"])
 def test_each_service_is_handed_the_secret_as_a_file_and_the_moment(base: dict[str, str], tmp_path: Path) -> None:
-    """It stands in no variable, is secret for the engine, and a change of it rolls the pods."""
+    """It stands in no variable, is secret for the engine, and rolls the pods when it changes."""
     write_images(tmp_path)
     values = {key: str(value) for key, value in {**base, **moving()}.items()}
 
@@ -60,11 +64,26 @@ def test_each_service_is_handed_the_secret_as_a_file_and_the_moment(base: dict[s
         assert "checksum.stampchat/legacy-token-secret" in pod["metadata"]["annotations"]
         for container in [*pod["spec"]["containers"], *pod["spec"]["initContainers"]]:
             env = {entry["name"]: entry["value"] for entry in container["env"]}
-            assert env["STAMPCHAT_LEGACY_TOKENS_UNTIL"] == values["stampchat:legacyTokensUntil"]
+            assert env["STAMPCHAT_LEGACY_UNTIL"] == values["stampchat:legacyTokensUntil"]
             assert env["STAMPCHAT_LEGACY_TOKEN_SECRET_FILE"] == "/run/stampchat/legacy/legacy_token_secret"
     shown = [r for r in recording.resources if SECRET in str(r.inputs)]
     kept = [r for r in recording.resources if SECRET in str(r.secrets)]
     assert [r.name for r in shown] == [r.name for r in kept]
+
+
+def test_no_rule_of_ours_forbids_it(tmp_path: Path) -> None:
+    """A name in the environment that looks like a secret's would stop every `up`."""
+    write_images(tmp_path)
+    values = {key: str(value) for key, value in {**PROD, **moving()}.items()}
+    recording = record(lambda: deploy(tmp_path), values, stack="any")
+    things = [Thing(r.type, object_name(r.name, r.inputs), r.inputs) for r in recording.objects()]
+
+    found = [
+        (rule.name, thing, what) for rule in RULES for thing in things for what in rule.judge(thing.type, thing.props)
+    ]
+    found += [(rule.name, thing, what) for rule in STACK_RULES for thing, what in rule.judge(things)]
+
+    assert not [(rule, what) for rule, thing, what in found if find_exception(rule, thing.kind, thing.name) is None]
 
 
 def test_a_moment_that_is_past_takes_the_secret_away_again() -> None:

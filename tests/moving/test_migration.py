@@ -214,7 +214,7 @@ def test_after_the_moment_old_tokens_are_refused_and_ours_are_not(move: Move) ->
     moment = datetime.fromtimestamp(time.time() - 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for name in ("auth", "channels"):
         move.sides.shell.run(
-            f'kubectl -n "$NEW" set env deployment stamp-chat-{name} STAMPCHAT_LEGACY_TOKENS_UNTIL={moment}',
+            f'kubectl -n "$NEW" set env deployment stamp-chat-{name} STAMPCHAT_LEGACY_UNTIL={moment}',
             f'kubectl -n "$NEW" rollout status deployment stamp-chat-{name} --timeout=300s',
         )
 

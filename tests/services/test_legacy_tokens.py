@@ -143,7 +143,7 @@ class TestLoadLegacyTokens:
         path.write_text(content if isinstance(content, str) else base64.b64encode(content).decode())
         if not isinstance(until, str):
             until = datetime.fromtimestamp(time.time() + until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        source = Source({"STAMPCHAT_LEGACY_TOKEN_SECRET_FILE": str(path), "STAMPCHAT_LEGACY_TOKENS_UNTIL": until})
+        source = Source({"STAMPCHAT_LEGACY_TOKEN_SECRET_FILE": str(path), "STAMPCHAT_LEGACY_UNTIL": until})
         loaded = load_legacy_tokens(source)
         source.finish()
         return loaded
