@@ -7,8 +7,10 @@ from deployer.plugins.kubernetes.manifest import text_at
 from deployer.plugins.kubernetes.readiness.subject import condition
 from deployer.plugins.kubernetes.readiness.verdict import Trouble
 
-# An ACME server that is away for a moment is asked again; what it refuses stays refused.
-_ISSUER_PATIENCE = 45.0
+# An ACME server that is away for a moment is asked again; what it refuses (RFC 8555, 6.7) stays refused.
+_REFUSED = "urn:ietf:params:acme:error:"
+_REFUSED_PATIENCE = 2.0
+_SILENT_PATIENCE = 60.0
 
 
 def certificate_troubles(live: Manifest) -> tuple[Trouble, ...]:
@@ -24,7 +26,8 @@ def issuer_troubles(live: Manifest) -> tuple[Trouble, ...]:
     ready = condition(live, "Ready")
     if ready.get("status") != "False" or not text_at(ready, "message"):
         return ()
-    return (Trouble("refused", _one_line(str(ready["message"])), patience=_ISSUER_PATIENCE),)
+    said = _one_line(str(ready["message"]))
+    return (Trouble(said, said, patience=_REFUSED_PATIENCE if _REFUSED in said else _SILENT_PATIENCE),)
 
 
 def _one_line(text: str) -> str:
