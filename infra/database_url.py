@@ -41,7 +41,7 @@ def database_url_problems(text: str) -> list[str]:
     if problem := _spelling_problem(text):
         return [problem]
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(_with_one_host(text))
         port = parts.port
     except ValueError:
         return [f"is not an address of the form {EXAMPLE}; write @ : / ? # % in a password as %XX"]
@@ -56,11 +56,18 @@ def database_url_problems(text: str) -> list[str]:
         (parts.path.strip("/").count("/") > 0, "names a database with a slash in it"),
         (not parts.username or not parts.password, "names no user and password"),
         ("@" in parts.netloc.rpartition("@")[0], "holds an @ too many; write @ in a password as %40"),
-        ("," in parts.netloc, "names several hosts; name one, the primary's or a pooler's"),
         (bool(parts.fragment), "ends in a #fragment; write # in a password as %23"),
         (mode not in TLS_MODES, f"does not ask for TLS; end it with ?sslmode= and one of {', '.join(TLS_MODES)}"),
     )
     return [problem for wrong, problem in checks if wrong]
+
+
+def _with_one_host(text: str) -> str:
+    """Keep the first of several hosts, which stand for a primary and its standbys."""
+    before, at, after = text.partition("://")
+    netloc = after.partition("/")[0]
+    credentials, sign, hosts = netloc.rpartition("@")
+    return before + at + credentials + sign + hosts.partition(",")[0] + after[len(netloc) :]
 
 
 def _spelling_problem(text: str) -> str:
@@ -74,14 +81,14 @@ def _spelling_problem(text: str) -> str:
 
 
 def parse_database_url(text: str) -> DatabaseAddress:
-    """Return where an address leads, without its password.
+    """Return where an address leads, without its password; the first of several hosts.
 
     Raises:
         ValueError: it is no such address.
     """
     if problems := database_url_problems(text):
         raise ValueError(problems[0])
-    parts = urlsplit(text)
+    parts = urlsplit(_with_one_host(text))
     return DatabaseAddress(
         host=parts.hostname or "",
         port=parts.port or DEFAULT_PORT,

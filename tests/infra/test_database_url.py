@@ -20,6 +20,13 @@ def test_a_good_address_is_read_without_its_password() -> None:
     assert "hush" not in str(address) + repr(address)
 
 
+def test_of_several_hosts_the_first_one_is_asked() -> None:
+    """They stand for a primary and its standbys."""
+    address = parse_database_url(GOOD.replace("db.cloud:6432", "one.cloud:6432,two.cloud:6433"))
+
+    assert (address.host, address.port) == ("one.cloud", 6432)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -36,6 +43,10 @@ def test_a_good_address_is_read_without_its_password() -> None:
         ("postgresql://app:hush@h/d", "does not ask for TLS"),
         ("postgresql://app:hush@h/d?sslmode=require&sslmode=disable", "does not ask for TLS"),
         ("postgresql://app:hush@h/d?sslmode=require#x", "ends in a #fragment"),
+        ("postgresql://app:hush%@h/d?sslmode=require", "write % in a password as %25"),
+        ("postgresql://app:hush@x@h/d?sslmode=require", "write @ in a password as %40"),
+        ("postgresql://app:hush@h:5432,i:x/d", "does not ask for TLS"),
+        ("host=h user=app password=hush dbname=d", "is a list of key=value"),
     ],
 )
 def test_a_bad_address_is_told_without_quoting_it(text: str, said: str) -> None:
