@@ -41,22 +41,22 @@ def build_policy(rule: Rule) -> ResourceValidationPolicy:
     return ResourceValidationPolicy(name=rule.name, description=rule.description, validate=validate)
 
 
-def build_stack_policy(rule: StackRule) -> StackValidationPolicy:
+def build_stack_policy(rule: StackRule, written: Written) -> StackValidationPolicy:
     """Build the policy of one rule about all resources together."""
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        for thing, problem in rule.judge(things_of(args)):
+        for thing, problem in rule.judge(written.things(args)):
             if find_exception(rule.name, thing.kind, thing.name) is None:
                 report(f"{thing.kind} {thing.name}: {problem}.")
 
     return StackValidationPolicy(name=rule.name, description=rule.description, validate=validate)
 
 
-def build_exceptions() -> StackValidationPolicy:
+def build_exceptions(written: Written) -> StackValidationPolicy:
     """Build the policy that shows, and never stops at, what a rule would have found but for an exception."""
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        things = things_of(args)
+        things = written.things(args)
         for rule in RULES:
             for thing in things:
                 excepted = find_exception(rule.name, thing.kind, thing.name)
@@ -76,22 +76,36 @@ def build_exceptions() -> StackValidationPolicy:
     )
 
 
-def things_of(args: StackValidationArgs) -> list[Thing]:
-    """Return the stack's Kubernetes objects, as the program wrote them."""
-    return [
-        Thing(resource.resource_type, object_name(resource.name, resource.props), written(resource.props))
-        for resource in args.resources
-        if resource.resource_type.startswith("kubernetes:")
-    ]
+class Written:
+    """Remember each object as the program wrote it, since of one that exists the engine shows a stack's rules more.
 
-
-def written(props: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an object without what the server has added, such as the count of pods that an autoscaler decides.
-
-    Of an object that exists the engine shows the outputs, beside which the Kubernetes plugins keep their inputs.
+    They would judge what the server has added, too, such as the count of pods that an autoscaler decides.
     """
-    inputs = props.get("__inputs")
-    return inputs if isinstance(inputs, Mapping) and inputs else props
+
+    def __init__(self) -> None:
+        self._props: dict[str, Mapping[str, Any]] = {}
+
+    def policy(self) -> ResourceValidationPolicy:
+        """Build the policy that sees every resource before the stack's rules do, and reports nothing."""
+
+        def remember(args: ResourceValidationArgs, _report: ReportViolation) -> None:
+            self._props[args.urn] = args.props
+
+        return ResourceValidationPolicy(
+            name="as-written",
+            description="What the program wrote is remembered.",
+            validate=remember,
+            enforcement_level=EnforcementLevel.ADVISORY,
+        )
+
+    def things(self, args: StackValidationArgs) -> list[Thing]:
+        """Return the stack's Kubernetes objects."""
+        return [
+            Thing(resource.resource_type, object_name(resource.name, props), props)
+            for resource in args.resources
+            if resource.resource_type.startswith("kubernetes:")
+            for props in (self._props.get(resource.urn, resource.props),)
+        ]
 
 
 def object_name(name: str, props: Mapping[str, Any]) -> str:
@@ -103,5 +117,11 @@ def object_name(name: str, props: Mapping[str, Any]) -> str:
 
 def build_pack() -> PolicyPack:
     """Build the pack; making it serves it to the engine."""
-    policies: list[Policy] = [*map(build_policy, RULES), *map(build_stack_policy, STACK_RULES), build_exceptions()]
+    written = Written()
+    policies: list[Policy] = [
+        written.policy(),
+        *map(build_policy, RULES),
+        *(build_stack_policy(rule, written) for rule in STACK_RULES),
+        build_exceptions(written),
+    ]
     return PolicyPack(name="stampchat", enforcement_level=EnforcementLevel.MANDATORY, policies=policies)
