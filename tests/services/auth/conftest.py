@@ -14,11 +14,10 @@ from aiohttp import web
 
 from services.auth.app import open_apps
 from services.auth.settings import AuthSettings
-from services.migrations import migrate
 from services.settings import DatabaseSettings, Secret
 from services.tokens import Signer
 from tests.services.auth.processes import environment
-from tests.services.conftest import SERVER, Running, RunService
+from tests.services.conftest import SERVER, MakeMigrated, Running, RunService
 from tests.services.stand_in import serving
 
 MIGRATIONS = Path("services/auth/migrations").resolve()
@@ -119,6 +118,12 @@ async def chat() -> AsyncIterator[ChatDouble]:
 
 
 @pytest.fixture
+async def database(make_migrated: MakeMigrated) -> DatabaseSettings:
+    """Make one migrated database."""
+    return await make_migrated(MIGRATIONS)
+
+
+@pytest.fixture
 def private_key() -> Secret:
     """Make the string from which the service derives its key."""
     return Secret(secrets.token_urlsafe(48))
@@ -144,16 +149,14 @@ def settings(database: DatabaseSettings, credential: Secret, private_key: Secret
 @pytest.fixture
 async def auth(settings: AuthSettings, run_service: RunService) -> Running:
     """Run the service on a migrated database."""
-    await migrate(settings.database, MIGRATIONS)
     return await run_service(open_apps(settings))
 
 
 @pytest.fixture
-async def environ(
+def environ(
     tmp_path: Path, database: DatabaseSettings, private_key: Secret, credential: Secret, deletion: DeletionDouble
 ) -> dict[str, str]:
     """Set a process of the service up, on a migrated database and beside the stand-ins."""
-    await migrate(database, MIGRATIONS)
     urls = {
         "CHAT_INTERNAL_URL": f"{deletion.url}/chat",
         "CHAT_PUBLIC_URL": f"{deletion.url}/chat",

@@ -19,9 +19,8 @@ from services.auth.providers import Profile
 from services.auth.settings import AuthSettings
 from services.auth.store import Store
 from services.database import open_database
-from services.migrations import migrate
 from services.settings import DatabaseSettings
-from tests.services.auth.conftest import MIGRATIONS, DeletionDouble
+from tests.services.auth.conftest import DeletionDouble
 from tests.services.auth.processes import SECONDS, auth_process
 from tests.services.conftest import Running, RunService
 
@@ -32,7 +31,6 @@ LOCK = "SELECT pg_advisory_lock(1001, hashtext((SELECT uid FROM users LIMIT 1)))
 @pytest.fixture
 async def auth(settings: AuthSettings, deletion: DeletionDouble, run_service: RunService) -> Running:
     """Run the service in this process, beside the stand-ins."""
-    await migrate(settings.database, MIGRATIONS)
     stood_in = replace(
         settings,
         chat_internal_url=f"{deletion.url}/chat",
@@ -260,7 +258,6 @@ class TestConfirm:
 
     async def test_it_is_refused_and_what_it_made_elsewhere_is_deleted_again(self, database: DatabaseSettings) -> None:
         """It may have told the chat of the person after the deletion did the opposite."""
-        await migrate(database, MIGRATIONS)
         async with open_database(database) as opened:
             store, deletions = Store(opened), Deletions(opened)
             user = await store.find_or_create(Profile("u1", "Ada"))
@@ -279,7 +276,6 @@ class TestConfirm:
 
     async def test_a_new_account_of_the_same_person_is_left_alone(self, database: DatabaseSettings) -> None:
         """Which is what the identity stands for by then."""
-        await migrate(database, MIGRATIONS)
         async with open_database(database) as opened:
             store, deletions = Store(opened), Deletions(opened)
             former = await store.find_or_create(Profile("u1", "Ada"))

@@ -32,8 +32,7 @@ from services.auth.firebase_keys import (
     FirebaseKeys,
 )
 from services.auth.settings import AuthSettings
-from services.migrations import migrate
-from tests.services.auth.conftest import MIGRATIONS, ChatDouble
+from tests.services.auth.conftest import ChatDouble
 from tests.services.conftest import RunService
 from tests.services.stand_in import serving
 
@@ -359,7 +358,6 @@ async def test_a_google_login_over_http(
     issuer: Issuer, settings: AuthSettings, chat: ChatDouble, run_service: RunService, client: aiohttp.ClientSession
 ) -> None:
     """The whole way: token, row, chat user; a bad token is a 400; dev is off unless configured."""
-    await migrate(settings.database, MIGRATIONS)
     google = replace(settings, logins=("google",), firebase_project_id=PROJECT, firebase_keys_url=issuer.url)
     auth = await run_service(open_apps(google))
 

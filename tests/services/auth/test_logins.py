@@ -83,7 +83,6 @@ async def test_a_chat_that_hangs_fails_the_login_in_time_and_the_next_one_heals_
     """Nobody looks at a spinner for half a minute."""
     chat, settings = hanging
     monkeypatch.setattr(sessions, "CHAT_SECONDS", 0.05)
-    await migrate(settings.database, MIGRATIONS)
     auth = await run_service(open_apps(settings))
 
     async with client.post(f"{auth.public}/login", json=ADA) as response:

@@ -13,8 +13,6 @@ from aiohttp import web
 
 from services.auth.app import open_apps
 from services.auth.settings import AuthSettings
-from services.migrations import migrate
-from tests.services.auth.conftest import MIGRATIONS
 from tests.services.conftest import Running, RunService
 from tests.services.stand_in import serving
 
@@ -52,7 +50,6 @@ async def auth(settings: AuthSettings, double: MergingDouble, run_service: RunSe
     app.router.add_post("/{service}/internal/users/merge", double.merge)
     app.router.add_post("/chat/internal/users", double.make_user)
     async with serving(app) as url:
-        await migrate(settings.database, MIGRATIONS)
         stood_in = replace(settings, chat_internal_url=f"{url}/chat", notifications_internal_url=f"{url}/notifications")
         yield await run_service(open_apps(stood_in))
 

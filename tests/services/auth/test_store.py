@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncpg
+import pytest
 
 from services.auth.providers import Profile
 from services.auth.store import Store
@@ -8,6 +9,7 @@ from services.database import open_database
 from services.migrations import migrate
 from services.settings import DatabaseSettings
 from tests.services.auth.conftest import MIGRATIONS
+from tests.services.conftest import MakeDatabase
 
 # By the original's column definitions (knex).
 ORIGINAL = """
@@ -19,6 +21,12 @@ CREATE TABLE users (
 INSERT INTO users (uid, name, email) VALUES
   ('u1', 'Ada', 'ada@example.com'), ('u1', 'Ada', 'ada@example.com'), ('u2', NULL, NULL), ('u2', 'Bob', NULL);
 """
+
+
+@pytest.fixture
+async def database(make_database: MakeDatabase) -> DatabaseSettings:
+    """Make one empty database: what migrates it is tested."""
+    return await make_database()
 
 
 async def test_the_originals_database_is_adopted_with_every_row(database: DatabaseSettings) -> None:

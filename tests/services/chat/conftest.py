@@ -18,11 +18,10 @@ from services.chat.__main__ import SERVICE
 from services.chat.app import open_apps
 from services.chat.limits import Limits
 from services.chat.settings import ChatSettings
-from services.migrations import migrate
 from services.settings import DatabaseSettings, Secret
 from services.tokens import Signer, Verifier
 from tests.services.chat.phoenix import Phoenix
-from tests.services.conftest import SERVER, RunService
+from tests.services.conftest import SERVER, MakeMigrated, RunService
 from tests.services.stand_in import serving
 
 
@@ -138,6 +137,12 @@ async def notifications() -> AsyncIterator[Notifications]:
 
 
 @pytest.fixture
+async def database(make_migrated: MakeMigrated) -> DatabaseSettings:
+    """Make one migrated database."""
+    return await make_migrated(Path(SERVICE.migrations))
+
+
+@pytest.fixture
 def limits() -> Limits:
     """Give the usual limits; a module that tests others overrides this."""
     return Limits()
@@ -160,7 +165,7 @@ def owns_sockets(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-async def settings(
+def settings(
     *,
     database: DatabaseSettings,
     credential: Secret,
@@ -170,7 +175,6 @@ async def settings(
     owns_sockets: bool,
 ) -> ChatSettings:
     """Make settings for a migrated database."""
-    await migrate(database, SERVICE.migrations)
     return ChatSettings(
         server=replace(SERVER),
         database=database,

@@ -24,10 +24,16 @@ from services.settings import DatabaseSettings, Secret, Source
 from services.tokens import Signer
 from tests.services.chat.conftest import mint
 from tests.services.chat.phoenix import Phoenix
-from tests.services.conftest import RunService
+from tests.services.conftest import MakeDatabase, RunService
 from tests.services.postgres import PostgresServer
 
 CHECKOUT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+async def database(make_database: MakeDatabase) -> DatabaseSettings:
+    """Make one empty database: what migrates it is tested."""
+    return await make_database()
 
 
 @pytest.fixture

@@ -14,9 +14,7 @@ from services.chat.models import Draft
 from services.chat.outbox import CLAIM_ROWS, LEASE_SECONDS, Outbox
 from services.chat.store import Store
 from services.database import Database, open_database
-from services.migrations import migrate
 from services.settings import DatabaseSettings
-from tests.services.chat.conftest import MIGRATIONS
 
 # Ada, Bob and Cy are members 1 to 3 of room 1; Ada and Dan are 4 and 5 of room 2; a room 3 has Ada alone, member 6.
 ROWS = """
@@ -33,7 +31,6 @@ INSERT INTO members (user_id, channel_id, inserted_at, updated_at) VALUES
 @pytest.fixture
 async def connection(database: DatabaseSettings) -> AsyncIterator[Any]:
     """Connect to a migrated database with a few people."""
-    await migrate(database, MIGRATIONS)
     connection = await asyncpg.connect(database.url.reveal())
     await connection.execute(ROWS)
     yield connection

@@ -10,15 +10,12 @@ from services.chat.models import ChatMessage, Draft
 from services.chat.related import fetch_members, fetch_stamps
 from services.chat.store import NewStamp, Store
 from services.database import Connection, open_database
-from services.migrations import migrate
 from services.settings import DatabaseSettings
-from tests.services.chat.conftest import MIGRATIONS
 
 
 @pytest.fixture
 async def connection(database: DatabaseSettings) -> AsyncIterator[Connection]:
     """Connect to a database with two rooms: Ada's with Bob in it, and Bob's with Ada in it."""
-    await migrate(database, MIGRATIONS)
     async with open_database(database) as pool:
         store = Store(pool)
         for name in ("ada", "bob"):

@@ -16,6 +16,7 @@ from services.database import open_database
 from services.migrations import migrate
 from services.settings import DatabaseSettings
 from tests.services.chat.conftest import MIGRATIONS
+from tests.services.conftest import MakeDatabase
 
 # Column for column what the original's migrations make.
 ORIGINAL = """
@@ -60,6 +61,12 @@ INSERT INTO chat_info_messages (body, type, inserted_at, updated_at) VALUES
   ('Look, ${name}', 'join_chat', '2021-02-01', '2021-02-01');
 """
 TABLES = ("users", "channels", "members", "messages", "stamps", "chat_info_messages", "schema_migrations")
+
+
+@pytest.fixture
+async def database(make_database: MakeDatabase) -> DatabaseSettings:
+    """Make one empty database: what migrates it is tested."""
+    return await make_database()
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ import pytest
 
 from services.chat import unread
 from services.chat.unread import MOST, MOST_LOOKED_AT, MOST_OF_A_ROOM, UNREAD, unread_counts
-from services.migrations import migrate
 from services.settings import DatabaseSettings
-from tests.services.chat.conftest import MIGRATIONS
 
 # Ada and Bob in rooms 1 and 2, Cy in room 1 alone; members 1 and 2 are Ada's, 3 and 4 Bob's, 5 is Cy's.
 ROWS = """
@@ -28,7 +26,6 @@ INSERT INTO members (user_id, channel_id, inserted_at, updated_at) VALUES
 @pytest.fixture
 async def connection(database: DatabaseSettings) -> AsyncIterator[Any]:
     """Connect to a migrated database with a few people."""
-    await migrate(database, MIGRATIONS)
     connection = await asyncpg.connect(database.url.reveal())
     await connection.execute(ROWS)
     yield connection

@@ -14,13 +14,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from services.migrations import migrate
 from services.notifications.app import open_apps
 from services.notifications.service_account import ServiceAccount
 from services.notifications.settings import NotificationsSettings
 from services.settings import DatabaseSettings, Secret
 from services.tokens import Signer
-from tests.services.conftest import SERVER, Running, RunService
+from tests.services.conftest import SERVER, MakeMigrated, Running, RunService
 from tests.services.notifications import fcm_stand_in
 from tests.services.notifications.fcm_stand_in import FcmStandIn
 
@@ -60,6 +59,12 @@ def account_json(account: ServiceAccount) -> str:
 
 
 @pytest.fixture
+async def database(make_migrated: MakeMigrated) -> DatabaseSettings:
+    """Make one migrated database."""
+    return await make_migrated(MIGRATIONS)
+
+
+@pytest.fixture
 def settings(database: DatabaseSettings, credential: Secret, signer: Signer) -> NotificationsSettings:
     """Tell the service where everything is; pushes are off."""
     return NotificationsSettings(
@@ -74,7 +79,6 @@ def settings(database: DatabaseSettings, credential: Secret, signer: Signer) -> 
 @pytest.fixture
 async def notifications(settings: NotificationsSettings, run_service: RunService) -> Running:
     """Run the service on a migrated database."""
-    await migrate(settings.database, MIGRATIONS)
     return await run_service(open_apps(settings))
 
 
@@ -94,7 +98,6 @@ def push_settings(settings: NotificationsSettings, account: ServiceAccount, fcm:
 @pytest.fixture
 async def rows(settings: NotificationsSettings) -> AsyncIterator[Rows]:
     """Look into a migrated database."""
-    await migrate(settings.database, MIGRATIONS)
     connection = await asyncpg.connect(settings.database.url.reveal())
     yield Rows(connection)
     await connection.close()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncpg
+import pytest
 
 from services.database import open_database
 from services.migrations import migrate
 from services.notifications.store import Store
 from services.settings import DatabaseSettings
+from tests.services.conftest import MakeDatabase
 from tests.services.notifications.conftest import MIGRATIONS
 
 # By the original's column definitions (knex).
@@ -19,6 +21,12 @@ INSERT INTO tokens (identity, fcm_token) VALUES
   ('ada_1', 'phone'), ('ada_1', 'phone'), ('ada_1', 'tablet'), ('bob_2', 'phone');
 INSERT INTO tokens (identity, fcm_token, inserted_at) VALUES ('cy_3', 'old', NULL);
 """
+
+
+@pytest.fixture
+async def database(make_database: MakeDatabase) -> DatabaseSettings:
+    """Make one empty database: what migrates it is tested."""
+    return await make_database()
 
 
 async def test_the_originals_database_is_adopted_with_every_row(database: DatabaseSettings) -> None:

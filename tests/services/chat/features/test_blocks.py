@@ -18,9 +18,8 @@ from services.chat.features.doors import Pace
 from services.chat.settings import ChatSettings
 from services.chat.store import Store
 from services.database import open_database
-from services.migrations import migrate
 from services.settings import DatabaseSettings
-from tests.services.chat.conftest import MIGRATIONS, ChatService, Person
+from tests.services.chat.conftest import ChatService, Person
 from tests.services.chat.features.rooms import answered, code, pair, told
 
 STAMP = {"word": "hi", "xPos": 1, "yPos": 2, "strength": 0.5}
@@ -159,7 +158,6 @@ async def test_a_block_and_a_join_at_once_leave_nothing_to_hear(chat: ChatServic
 
 async def test_a_join_that_asked_before_the_block_is_muted_all_the_same(database: DatabaseSettings) -> None:
     """Look again for who has blocked somebody a moment ago: the seat may have been read before that."""
-    await migrate(database, MIGRATIONS)
     async with open_database(database) as pool:
         store = Store(pool)
         for name in ("ada", "bob"):
