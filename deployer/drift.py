@@ -10,6 +10,7 @@ from typing import Any
 
 from deployer import cluster
 from deployer.checks import load_settings
+from deployer.contexts import find_cluster
 from deployer.errors import DeployError
 from deployer.events import Change, Outcome, Reader, parse_change
 from deployer.locks import remove_dead_locks
@@ -53,6 +54,9 @@ def find_drift(workspace: Workspace, stack: str, display: Display) -> Outcome:
             f"The cluster of stack {stack} does not run, so nothing can be compared.",
             advice="`./stampchat cluster up` starts it as it was.",
         )
+    if not is_embedded(settings):
+        # A context that is gone would be drift in everything.
+        find_cluster(workspace, settings)
     pulumi = open_stack(workspace, stack, settings, display)
     require_state(pulumi)
     if pulumi.is_kept_here:
