@@ -148,7 +148,7 @@ def test_what_others_only_repeat_is_said_once() -> None:
 
 def test_what_has_failed_is_tried_again_by_the_next_update(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, not when cert-manager's hour is over; and nothing else is touched."""
-    calls: list[tuple[object, ...]] = []
+    calls: list[tuple[str, str, Any]] = []
 
     def answer(method: str, path: str, body: Any) -> Any:
         if not path.startswith(f"{GATEWAY}/certificates/stampchat-tls"):
