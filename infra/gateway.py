@@ -17,7 +17,7 @@ from infra.builders.objects import (
     service_account,
 )
 from infra.builders.pod import PodSpec
-from infra.builders.probes import http_probes
+from infra.builders.probes import proxy_probes
 from infra.builders.routes import application_route, gateway, gateway_class, redirect_route
 from infra.builders.traefik import DRAIN_SECONDS, cluster_rights, namespace_rights, traefik_args
 from infra.builders.volumes import scratch_mount
@@ -29,6 +29,8 @@ from infra.network_policy import gateway_policies
 from infra.sizes import GATEWAY as SIZE
 
 STOP_DELAY = 5
+# Seconds from a start to having read all routes, generously.
+READ_SECONDS = 3
 
 
 class Gateway(Component):
@@ -81,9 +83,6 @@ def gateway_pod(config: StackConfig, image: str) -> PodSpec:
     ports = {"web": WEB_PORT, "health": GATEWAY_HEALTH_PORT}
     if config.hosted is not None:
         ports["websecure"] = WEB_TLS_PORT
-    probes = http_probes("health", live="/ping", ready="/ping")
-    # The same path may not answer both questions with the same patience: leave traffic soon, restart late.
-    probes["livenessProbe"] = {**probes["livenessProbe"], "failureThreshold": 6}
     traefik = ContainerSpec(
         name="traefik",
         image=image,
@@ -91,7 +90,7 @@ def gateway_pod(config: StackConfig, image: str) -> PodSpec:
         args=traefik_args(config),
         ports=ports,
         mounts=[scratch_mount("tmp", "/tmp")],  # noqa: S108  # the container's own
-        probes=probes,
+        probes=proxy_probes("health", "web", live="/ping", wait=READ_SECONDS),
         stop_delay=STOP_DELAY,
     )
     return PodSpec(

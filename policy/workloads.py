@@ -49,7 +49,7 @@ def judge_probes(resource_type: str, props: Json) -> Iterator[str]:
             yield f"container {name} has no livenessProbe"
         if not ready:
             yield f"container {name} has no readinessProbe"
-        elif live and _plain(live) == _plain(ready):
+        elif live and _question(live) == _question(ready):
             yield f"container {name} asks the same for life and for readiness"
 
 
@@ -161,6 +161,11 @@ def _containers(resource_type: str, props: Json) -> list[Json]:
     if pod is None:
         return []
     return [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]
+
+
+def _question(probe: Json) -> Any:
+    """Return what a probe asks, whatever its patience."""
+    return {key: _plain(probe.get(key)) for key in ("httpGet", "tcpSocket", "exec", "grpc")}
 
 
 def _plain(value: Any) -> Any:

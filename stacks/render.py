@@ -22,6 +22,8 @@ from stacks.rehearsal import Registered, rehearse
 Json = dict[str, Any]
 
 PLACEHOLDER = "<{}>"
+# In the place of a key's id and ".pem"; a ConfigMap's keys take no angle brackets.
+KEY_FILE = "replace-by-kid.pem"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 # What only our engine reads, or what it alone can work out.
 _OURS = ("pulumi.com/", "checksum.stampchat/")
@@ -87,7 +89,7 @@ def _plain_manifest(resource: Registered) -> Json:
         manifest["stringData"] = {key: PLACEHOLDER.format(f"{metadata['name']} {key}") for key in sorted(keys)}
     if resource.kind == "ConfigMap" and metadata["name"] == TOKEN_KEYS:
         # `./stampchat secrets public-key` prints the real ones for a private key.
-        manifest["data"] = {PLACEHOLDER.format("kid"): PLACEHOLDER.format("public key of private_key")}
+        manifest["data"] = {KEY_FILE: PLACEHOLDER.format("public key of private_key")}
     return {key: manifest[key] for key in ("apiVersion", "kind", "metadata", *manifest)}
 
 

@@ -16,6 +16,22 @@ def http_probes(port: str, *, live: str, ready: str) -> dict[str, Json]:
     return _three({"httpGet": {"path": live, "port": port}}, {"httpGet": {"path": ready, "port": port}})
 
 
+def proxy_probes(health: str, entry: str, *, live: str, wait: int) -> dict[str, Json]:
+    """Probe a proxy: its health port for life, and for readiness the port that clients come to.
+
+    Args:
+        health: the name of the port that says whether it lives.
+        entry: the name of the port that clients come to.
+        live: the path that says the process lives.
+        wait: seconds before it counts as ready, in which it reads its routes: until then every path would be a 404.
+    """
+    probes = _three({"httpGet": {"path": live, "port": health}}, {"tcpSocket": {"port": entry}})
+    probes["readinessProbe"] |= {"initialDelaySeconds": wait}
+    # Leave traffic soon, restart late: a proxy that is busy is not gone.
+    probes["livenessProbe"] |= {"failureThreshold": 6}
+    return probes
+
+
 def database_probes(port: str, *, ready: tuple[str, ...]) -> dict[str, Json]:
     """Probe a database: its port for life, a command of its own for readiness.
 

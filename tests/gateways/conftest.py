@@ -37,9 +37,9 @@ def emissary_stand_in_gateway(tmp_path_factory: pytest.TempPathFactory) -> Itera
 def objects(embedded_cluster: EmbeddedCluster) -> Iterator[Objects]:
     """Speak with the cluster, whose namespaces of ours are empty before and gone after."""
     found = Objects(embedded_cluster.info.kubeconfig)
-    found.remove_namespaces()
+    found.remove_stack()
     yield found
-    found.remove_namespaces()
+    found.remove_stack()
     found.close()
 
 

@@ -17,6 +17,12 @@ MANAGER = "tests"
 NAMESPACES = ("stampchat", "stampchat-gateway")
 # Seconds that a cluster on two busy cores may take for what usually takes a few.
 PATIENCE = 300.0
+# Objects of the stacks that are in no namespace.
+_EVERYWHERE = (
+    "gateway.networking.k8s.io/v1/gatewayclasses/stampchat",
+    "rbac.authorization.k8s.io/v1/clusterroles/stampchat-gateway",
+    "rbac.authorization.k8s.io/v1/clusterrolebindings/stampchat-gateway",
+)
 
 
 class ApiError(Exception):
@@ -65,6 +71,12 @@ class Objects:
     def delete(self, manifest: Mapping[str, Any]) -> None:
         """Remove an object, if it is there, and wait for nothing."""
         self._remove(self.path(manifest))
+
+    def remove_stack(self) -> None:
+        """Remove all that a stack has in a cluster."""
+        for path in _EVERYWHERE:
+            self._remove(f"/apis/{path}")
+        self.remove_namespaces()
 
     def remove_namespaces(self, names: Iterable[str] = NAMESPACES) -> None:
         """Remove namespaces with all that is in them, without their pods' goodbye, and see them gone."""

@@ -27,9 +27,9 @@ def manifests(embedded_cluster: EmbeddedCluster, tmp_path_factory: pytest.TempPa
 def objects(embedded_cluster: EmbeddedCluster) -> Iterator[Objects]:
     """Speak with a cluster in which nothing of the stack is, and leave it so."""
     found = Objects(embedded_cluster.info.kubeconfig)
-    found.remove_namespaces()
+    found.remove_stack()
     yield found
-    found.remove_namespaces()
+    found.remove_stack()
     found.close()
 
 

@@ -74,7 +74,7 @@ def test_no_secret_is_rendered_not_even_one_that_stands_open(checkout: Path) -> 
         "private_key": "<auth-stamp-chat-secret private_key>",
     }
     assert "data" not in find(rendered, "Secret", "firebase-secret")
-    assert find(rendered, "ConfigMap", "token-keys")["data"] == {"<kid>": "<public key of private_key>"}
+    assert find(rendered, "ConfigMap", "token-keys")["data"] == {"replace-by-kid.pem": "<public key of private_key>"}
 
 
 def test_a_config_that_cannot_be_deployed_is_not_rendered(checkout: Path) -> None:
