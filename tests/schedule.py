@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     import pytest
     from xdist.scheduler import LoadScopeScheduling
 
-# Each has a session fixture that takes long: a deployment, the original's million messages, built images, recordings.
-FOLDERS = ("tests/prod", "tests/services/storage", "tests/deployer/images", "tests/stacks")
+# A session fixture of each takes long: a deployment, the original's million messages, built images, recordings.
+FOLDERS = ("tests/prod/", "tests/services/storage/", "tests/deployer/images/", "tests/stacks/")
+# The journey brings up a cluster of its own, as prod's ground does: in one group, they do so one after the other.
+JOURNEY, GROUND = "tests/test_end_to_end.py", "tests/prod/"
 CLUSTER = "cluster"
-LONGEST = ("tests/prod", CLUSTER, "tests/test_end_to_end.py", "tests/cli/test_launcher.py", "tests/services/storage")
+LONGEST = (GROUND, CLUSTER, "tests/services/storage/", "tests/cli/test_launcher.py")
 # What a process may need to take a cluster down after Ctrl-C.
 TIDY_SECONDS = 300.0
 
@@ -32,8 +34,10 @@ def group_of(file: str) -> str:
     Args:
         file: its path from the root of the checkout.
     """
+    if file == JOURNEY:
+        return GROUND
     for folder in FOLDERS:
-        if file.startswith(f"{folder}/"):
+        if file.startswith(folder):
             return folder
     path = ROOT / file
     return CLUSTER if path.is_file() and "pytest.mark.cluster" in path.read_text() else file
