@@ -123,7 +123,8 @@ def set_one(
     name: Annotated[
         str,
         typer.Argument(
-            help="Which: auth-database-url, chat-database-url, notifications-database-url or firebase-service-account."
+            help="Which: auth-database-url, chat-database-url, notifications-database-url, firebase-service-account "
+            "or image-pull-secret, the credentials of the images' registry."
         ),
     ],
     value: Annotated[str, typer.Argument(hidden=True)] = "",
@@ -362,9 +363,9 @@ def _require_somebody(options: list[str], whats: list[str]) -> None:
 
 
 def _ask_for(secret: Given) -> str:
-    from deployer.secrets.catalogue import DATABASES, FIREBASE
+    from deployer.secrets.catalogue import DATABASES, FIREBASE, PULL
 
-    if secret is FIREBASE:
+    if secret in (FIREBASE, PULL):
         return _read(Path(_prompt(f"Where is {secret.what}")).expanduser())
     of = "The URL of " if secret in DATABASES else ""
     return _prompt(f"{of}{secret.what}, unseen", hide=True)

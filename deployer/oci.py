@@ -218,8 +218,9 @@ def write_archive_of(name: str, builds: Sequence[Built], path: Path) -> str:
     if len(builds) == 1:
         entry = builds[0].descriptor
     else:
-        blobs[digest] = build_index(builds)
-        entry = describe(INDEX, blobs[digest])
+        over_all = build_index(builds)
+        blobs[digest] = over_all
+        entry = describe(INDEX, over_all)
     entry = {**entry, "annotations": {_NAME: f"{name}@{digest}"}}
     index = canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]})
     with _whole_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:

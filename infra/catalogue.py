@@ -33,6 +33,7 @@ DATABASE_CA_FILE = f"{DATABASE_CA_PATH}/ca.pem"
 INTERNAL_SECRET = "internal-credential"  # noqa: S105  # a name
 FIREBASE_SECRET = "firebase-secret"  # noqa: S105  # a name
 LEGACY_SECRET = "legacy-token-secret"  # noqa: S105  # a name
+PULL_SECRET = "image-pull-secret"  # noqa: S105  # a name
 TOKEN_KEYS = "token-keys"  # noqa: S105  # a name
 DATABASE_CA = "database-ca"
 

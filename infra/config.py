@@ -14,6 +14,7 @@ from infra.errors import ConfigError
 from infra.hosted import DATABASE_URL_KEYS, MIGRATE_URL_KEYS, AcmeConfig, HostedConfig, read_hosted
 from infra.images import image_problems
 from infra.legacy_tokens import LegacyConfig, legacy_secret_problem, read_legacy_tokens
+from infra.pull_secret import pull_secret_hosts, pull_secret_problems
 from infra.service_account import service_account_problems, service_account_project
 from infra.token_keys import public_key
 from infra.values import NAMESPACE, SecretText, Values
@@ -36,6 +37,8 @@ __all__ = [
     "legacy_secret_problem",
     "parse_database_url",
     "public_key",
+    "pull_secret_hosts",
+    "pull_secret_problems",
     "service_account_problems",
     "service_account_project",
     "validate_stack",

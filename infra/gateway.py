@@ -13,6 +13,7 @@ from infra.builders.objects import (
     deployment,
     disruption_budget,
     namespace,
+    registry_secret,
     service,
     service_account,
 )
@@ -21,11 +22,20 @@ from infra.builders.probes import proxy_probes
 from infra.builders.routes import application_route, gateway, gateway_class, redirect_route
 from infra.builders.traefik import DRAIN_SECONDS, cluster_rights, namespace_rights, traefik_args
 from infra.builders.volumes import scratch_mount
-from infra.catalogue import GATEWAY, GATEWAY_HEALTH_PORT, GATEWAY_NAMESPACE, NAMESPACE, WEB_PORT, WEB_TLS_PORT
+from infra.catalogue import (
+    GATEWAY,
+    GATEWAY_HEALTH_PORT,
+    GATEWAY_NAMESPACE,
+    NAMESPACE,
+    PULL_SECRET,
+    WEB_PORT,
+    WEB_TLS_PORT,
+)
 from infra.component import Component
 from infra.config import StackConfig
 from infra.manifest import Manifest
 from infra.network_policy import gateway_policies
+from infra.pull_secret import pull_secret_name
 from infra.sizes import GATEWAY as SIZE
 
 STOP_DELAY = 5
@@ -54,6 +64,10 @@ class Gateway(Component):
         policies = [self.place(policy, after=[home]) for policy in gateway_policies(config)]
         account = self.place(service_account(GATEWAY, GATEWAY_NAMESPACE, "gateway"), after=[home])
         rights = self._place_rights(home)
+        if config.hosted is not None and config.hosted.image_pull_secret is not None:
+            # A pod reads it from its own namespace.
+            shown = pulumi.Output.secret(config.hosted.image_pull_secret.reveal())
+            rights.append(self.place(registry_secret(PULL_SECRET, GATEWAY_NAMESPACE, shown), after=[home]))
         controller = self.place(
             deployment(gateway_pod(config, image), GATEWAY_NAMESPACE, Rollout(replicas=config.replicas)),
             after=[*policies, account, *rights],
@@ -100,6 +114,7 @@ def gateway_pod(config: StackConfig, image: str) -> PodSpec:
         grace_seconds=STOP_DELAY + DRAIN_SECONDS + 10,
         spread=config.hosted is not None,
         use_api=True,
+        pull_secret=pull_secret_name(config),
     )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from infra.catalogue import DATABASE_CA_FILE
 from infra.connections import DEFAULT_MAX_CONNECTIONS, RESERVE
 from infra.database_url import database_url_problems
+from infra.pull_secret import read_pull_secret
 from infra.values import SecretText, Values
 
 # Let's Encrypt's two services, by the words for them.
@@ -59,6 +60,7 @@ class HostedConfig:
         max_connections: what each database server takes.
         sockets_per_pod: open sockets at which chat gets another pod; None leaves that to the processor alone.
         install_platform: whether Emissary-ingress and cert-manager are ours to install.
+        image_pull_secret: what the images' registry is shown, as Docker's configuration; None for a public one.
     """
 
     hostname: str
@@ -69,6 +71,7 @@ class HostedConfig:
     max_connections: int
     sockets_per_pod: int | None
     install_platform: bool
+    image_pull_secret: SecretText | None
 
 
 def read_hosted(reader: Values) -> HostedConfig:
@@ -92,6 +95,7 @@ def read_hosted(reader: Values) -> HostedConfig:
         ),
         sockets_per_pod=_read_sockets(reader),
         install_platform=_read_platform(reader),
+        image_pull_secret=read_pull_secret(reader),
     )
 
 

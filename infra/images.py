@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.errors import ConfigError
+from infra.pull_secret import pull_secret_hosts
 
 if TYPE_CHECKING:
     from infra.config import StackConfig
@@ -58,7 +59,7 @@ def image_problems(config: StackConfig, root: Path) -> list[str]:
     found = _read(path)
     if found is None:
         return [f"stampchat:imagesFile names {path}, which holds no image references; build the images first."]
-    return [
+    return _unpullable(config, found) + [
         f"stampchat:imagesFile names {path}, whose {name!r} {problem}."
         for name in needed_images(config)
         if (problem := _problem(found.get(name)))
@@ -69,6 +70,21 @@ def needed_images(config: StackConfig) -> tuple[str, ...]:
     """Name the images that a stack runs; hosted databases and a gateway of the cluster's own need none of ours."""
     gateway = ("gateway",) if config.gateway.kind == "gateway-api" else ()
     return ("services", *(("postgres",) if config.hosted is None else ()), *gateway)
+
+
+def _unpullable(config: StackConfig, found: dict[str, object]) -> list[str]:
+    """Say for which registry the cluster would have no credentials, although it was given some."""
+    secret = config.hosted.image_pull_secret if config.hosted is not None else None
+    if secret is None or secret.sealed:
+        return []
+    known = {host.removeprefix("https://").partition("/")[0] for host in pull_secret_hosts(secret.reveal())}
+    wanted = sorted({str(found.get(name, "")).partition("/")[0] for name in needed_images(config)} - {""})
+    aliases = {"docker.io": "index.docker.io"}
+    return [
+        f"stampchat:imagePullSecret has no credentials for {host}, where the images are."
+        for host in wanted
+        if host not in known and aliases.get(host, host) not in known
+    ]
 
 
 def _read(path: Path) -> dict[str, object] | None:

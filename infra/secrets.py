@@ -9,7 +9,7 @@ import pulumi
 import pulumi_random as random
 
 from infra.builders.labels import labels
-from infra.builders.objects import opaque_secret
+from infra.builders.objects import opaque_secret, registry_secret
 from infra.catalogue import (
     APPLICATIONS,
     AUTH,
@@ -23,6 +23,7 @@ from infra.catalogue import (
     LEGACY_SECRET,
     NAMESPACE,
     POSTGRES_PORT,
+    PULL_SECRET,
     TOKEN_KEYS,
     Application,
 )
@@ -65,6 +66,10 @@ class Secrets(Component):
         if config.legacy_tokens is not None:
             old = pulumi.Output.secret(config.legacy_tokens.secret.reveal())
             values[LEGACY_SECRET] = {"legacy_token_secret": old}
+        if config.hosted is not None and config.hosted.image_pull_secret is not None:
+            # The kubelet reads it at each pull, so a new one needs no new pods.
+            shown = pulumi.Output.secret(config.hosted.image_pull_secret.reveal())
+            self.place(registry_secret(PULL_SECRET, NAMESPACE, shown))
         for secret, content in values.items():
             self.place(opaque_secret(secret, NAMESPACE, content))
         public = pulumi.Output.unsecret(pulumi.Output.all(*private_keys).apply(token_keys))

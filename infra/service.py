@@ -16,6 +16,7 @@ from infra.builders.probes import http_probes
 from infra.catalogue import CHAT, NAMESPACE, Application
 from infra.component import Component
 from infra.config import StackConfig
+from infra.pull_secret import pull_secret_name
 from infra.sizes import HOSTED_SERVICE, SERVICE
 
 # Long enough for the gateway to have seen that a pod is leaving.
@@ -101,6 +102,7 @@ def service_pod(application: Application, config: StackConfig, image: str, check
         checksums={name: checksums[name] for name in mounted_sources(application, config)},
         grace_seconds=STOP_DELAY + GRACE_SECONDS + 10,
         spread=hosted,
+        pull_secret=pull_secret_name(config),
     )
 
 

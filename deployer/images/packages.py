@@ -54,7 +54,7 @@ class Packages:
                 deb.unlink()
                 raise DeployError(
                     f"{file} is not the package that {self.lock.name} names: its SHA-256 is another.",
-                    advice="It was removed from the cache; run this again. `./stampchat images lock` takes Debian's own.",
+                    advice="It was removed from the cache; run this again, or `./stampchat images lock`.",
                 )
         return debs
 

@@ -43,10 +43,17 @@ class Given:
             text: the value.
             project_id: the Firebase project that the stack names, or nothing.
         """
-        from infra.config import database_url_problems, legacy_secret_problem, service_account_problems
+        from infra.config import (
+            database_url_problems,
+            legacy_secret_problem,
+            pull_secret_problems,
+            service_account_problems,
+        )
 
         if self is FIREBASE:
             return service_account_problems(text, project_id)
+        if self is PULL:
+            return pull_secret_problems(text)
         if self is LEGACY:
             problem = legacy_secret_problem(text)
             return [problem] if problem else []
@@ -61,6 +68,8 @@ class Given:
         if self is FIREBASE:
             return bool(config.get(f"{NAMESPACE}:push", "off") == "fcm")
         if self in MIGRATING:
+            return False
+        if self is PULL:
             return False
         return self is not LEGACY or bool(config.get(LEGACY_UNTIL))
 
@@ -117,6 +126,8 @@ LEGACY = Given(
     "the secret with which the original signed its tokens, in base64",
     _ALL,
 )
+# The kubelet reads it at each pull, so no pod rolls when it changes.
+PULL = Given("image-pull-secret", "imagePullSecret", "the images' registry's credentials: a Docker config.json", ())
 DATABASES = (AUTH_DATABASE, CHAT_DATABASE, NOTIFICATIONS_DATABASE)
 # For a role that owns the tables, where the service's own does not.
 MIGRATING = tuple(
@@ -125,7 +136,7 @@ MIGRATING = tuple(
     )
     for service in _ALL
 )
-GIVEN = (*DATABASES, *MIGRATING, FIREBASE, LEGACY)
+GIVEN = (*DATABASES, *MIGRATING, FIREBASE, LEGACY, PULL)
 
 PRIVATE_KEY = Generated(
     "private-key",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.report import Report
-from deployer.secrets.catalogue import DATABASES, FIREBASE, GENERATED, GIVEN, LEGACY, SINCE, Generated, Given
+from deployer.secrets.catalogue import DATABASES, FIREBASE, GENERATED, GIVEN, LEGACY, PULL, SINCE, Generated, Given
 from deployer.secrets.probe import Probe, probe_all
 from deployer.secrets.store import PROJECT, stack_path
 from deployer.secrets.vault import Vault
@@ -117,12 +117,14 @@ def _generated(secret: Generated, config: Mapping[str, Any], made: Mapping[str, 
 
 
 def _describe(secret: Given, text: str) -> str:
-    from infra.config import parse_database_url, service_account_project
+    from infra.config import parse_database_url, pull_secret_hosts, service_account_project
 
     if not text:
         return ""
     if secret is LEGACY:
         return ""
+    if secret is PULL:
+        return f"for {', '.join(pull_secret_hosts(text))}"
     return f"project {service_account_project(text)}" if secret is FIREBASE else str(parse_database_url(text))
 
 

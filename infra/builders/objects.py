@@ -43,6 +43,12 @@ def opaque_secret(name: str, namespace: str, values: Mapping[str, Any]) -> Json:
     }
 
 
+def registry_secret(name: str, namespace: str, content: Any) -> Json:
+    """Build the Secret that the kubelet shows to a registry, from Docker's configuration as text."""
+    built = opaque_secret(name, namespace, {".dockerconfigjson": content})
+    return {**built, "type": "kubernetes.io/dockerconfigjson"}
+
+
 @dataclass(frozen=True)
 class Port:
     """Describe one port of a Service.

@@ -33,6 +33,7 @@ class PodSpec:
         grace_seconds: from the announcement of the end to the kill.
         spread: whether replicas keep to different nodes and zones.
         use_api: whether the pod talks to the API server and gets a token for it.
+        pull_secret: the Secret that the images' registry is shown, or nothing.
     """
 
     name: str
@@ -43,6 +44,7 @@ class PodSpec:
     grace_seconds: int = 30
     spread: bool = False
     use_api: bool = False
+    pull_secret: str = ""
 
 
 def pod_template(spec: PodSpec) -> Json:
@@ -56,6 +58,8 @@ def pod_template(spec: PodSpec) -> Json:
         "terminationGracePeriodSeconds": spec.grace_seconds,
         "containers": [container(part) for part in spec.containers],
     }
+    if spec.pull_secret:
+        pod["imagePullSecrets"] = [{"name": spec.pull_secret}]
     if spec.init_containers:
         pod["initContainers"] = [container(part) for part in spec.init_containers]
     if built := volumes(_distinct([*spec.init_containers, *spec.containers])):
