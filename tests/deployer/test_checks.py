@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from deployer import checks
-from deployer.checks import check_disk, check_machine, load_settings, stack_names
+from deployer.checks import check_disk, check_machine, load_deployable, load_settings, stack_names
 from deployer.errors import DeployError, UsageError
 from deployer.workspace import Workspace
+from tests.deployer.clusters import make_prod
 
 
 @pytest.fixture
@@ -79,3 +80,52 @@ def test_a_full_disk_is_told_with_what_is_missing(workspace: Workspace, monkeypa
 
     with pytest.raises(DeployError, match=r"has 0\.0 GiB free; the builds need 9 GiB"):
         check_disk(workspace.cache / "not" / "there" / "yet", checks.COLD_DISK, "the builds")
+
+
+class Opened:
+    """Stand in for the vault of a stack whose one secret is a database's address."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def open(self) -> tuple[dict[str, str], dict[str, object]]:
+        return {"stampchat:chatDatabaseUrl": "postgresql://app:hush@db.cloud/d"}, {}
+
+
+class Shut(Opened):
+    """Stand in for a vault under another passphrase."""
+
+    def open(self) -> tuple[dict[str, str], dict[str, object]]:
+        raise UsageError("The passphrase does not open the secrets of stack prod.")
+
+
+@pytest.mark.parametrize(
+    ("vault", "said"),
+    [
+        (Opened, "stampchat:chatDatabaseUrl does not ask for TLS"),
+        (Shut, "could not be judged: The passphrase does not"),
+    ],
+)
+def test_a_deployment_is_judged_whole_secrets_and_images_included(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault: type, said: str
+) -> None:
+    """Plain keys, what is encrypted, and a tag: nobody mends one to see the next."""
+    prod = make_prod(tmp_path, replicas=1, chatDatabaseUrl={"secure": "v1:abcdefgh:ijklmnop"})
+    (prod.root / "images.json").write_text('{"services": "registry.net/services:latest"}')
+    monkeypatch.setattr("deployer.secrets.vault.Vault", vault)
+    monkeypatch.setattr("deployer.engine.is_engine_at_hand", lambda _: True)
+
+    with pytest.raises(UsageError, match="3 problems") as caught:
+        load_deployable(prod, "prod")
+
+    for part in ("stampchat:replicas is 1, not between 2 and 100", "it names the tag 'latest'", said):
+        assert part in caught.value.said
+    assert "hush" not in str(caught.value)
+
+
+def test_images_of_an_earlier_update_are_no_business_of_the_file(tmp_path: Path) -> None:
+    """A rollback brings its own."""
+    prod = make_prod(tmp_path)
+    (prod.root / "images.json").unlink()
+
+    assert load_deployable(prod, "prod", images=False)[1].place == "prod"
