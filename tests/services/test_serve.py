@@ -105,7 +105,7 @@ async def test_it_migrates_serves_and_stops_at_sigterm(
         assert (await login).status == 503
         await line_saying(started, "stopped")
         assert await started.wait() == 0
-        assert time.monotonic() - signalled < 15
+        assert time.monotonic() - signalled < 60
 
 
 @pytest.fixture

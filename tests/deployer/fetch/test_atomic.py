@@ -61,6 +61,6 @@ def test_two_makers_take_turns(tmp_path: Path) -> None:
         other = subprocess.Popen([sys.executable, "-c", code, tmp_path / "thing"], stdout=subprocess.PIPE)
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(timeout=0.6)
-    said, _ = other.communicate(timeout=20)
+    said, _ = other.communicate(timeout=60)
 
     assert said == b"mine\n"

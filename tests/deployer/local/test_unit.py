@@ -18,10 +18,12 @@ from deployer.local.console import Console
 from deployer.local.process import Program, describe, run_once
 from deployer.local.unit import Unit
 
-LIMIT = 20
-RUN = "import time; print('up', flush=True); time.sleep(60)"
+LIMIT = 60
+RUN = "import time; print('up', flush=True); time.sleep(600)"
 ONE_CRASH = "import os, sys, time; n = len(open('count').read()); open('count', 'a').write('x'); "
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+)
 
 Keep = Callable[..., Unit]
 
@@ -58,7 +60,7 @@ async def keep(console: Console, tmp_path: Path) -> AsyncIterator[Keep]:
 
 
 async def test_a_crash_is_told_with_its_last_words_and_followed_by_a_start(keep: Keep, stream: io.StringIO) -> None:
-    unit = keep(ONE_CRASH + "n or sys.exit('no more'); print('up again', flush=True); time.sleep(60)")
+    unit = keep(ONE_CRASH + "n or sys.exit('no more'); print('up again', flush=True); time.sleep(600)")
 
     await until(lambda: "up again" in stream.getvalue())
 
@@ -67,7 +69,7 @@ async def test_a_crash_is_told_with_its_last_words_and_followed_by_a_start(keep:
 
 
 async def test_a_killed_program_comes_back(keep: Keep, stream: io.StringIO, tmp_path: Path) -> None:
-    keep(ONE_CRASH + "open('pid', 'w').write(str(os.getpid())); print('up', n, flush=True); time.sleep(60)")
+    keep(ONE_CRASH + "open('pid', 'w').write(str(os.getpid())); print('up', n, flush=True); time.sleep(600)")
     await until(lambda: "up 0" in stream.getvalue())
 
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
@@ -85,7 +87,7 @@ async def test_the_same_crash_again_and_again_is_told_once(keep: Keep, stream: i
 
 
 async def test_a_change_ends_what_runs_and_starts_it_anew(keep: Keep, stream: io.StringIO) -> None:
-    unit = keep(ONE_CRASH + "print('up', n, flush=True); time.sleep(60)")
+    unit = keep(ONE_CRASH + "print('up', n, flush=True); time.sleep(600)")
     await until(lambda: "up 0" in stream.getvalue())
 
     assert await unit.reload()
@@ -100,7 +102,7 @@ async def test_a_change_that_does_not_start_leaves_what_runs(keep: Keep, stream:
     async def prepare() -> str:
         return said[0]
 
-    unit = keep(ONE_CRASH + "print('up', n, flush=True); time.sleep(60)", prepare)
+    unit = keep(ONE_CRASH + "print('up', n, flush=True); time.sleep(600)", prepare)
     await until(lambda: "up 0" in stream.getvalue())
     said[0] = "SyntaxError: no"
 
@@ -117,7 +119,7 @@ async def test_a_change_wakes_what_waits_after_a_crash(
     keep: Keep, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployer.local.unit._FIRST_PAUSE", 3600.0)
-    unit = keep(ONE_CRASH + "n or sys.exit('no'); print('up', n, flush=True); time.sleep(60)")
+    unit = keep(ONE_CRASH + "n or sys.exit('no'); print('up', n, flush=True); time.sleep(600)")
     await until(lambda: unit.crashes == 1)
 
     assert await unit.reload()
@@ -169,7 +171,7 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
 import asyncio, sys
 from pathlib import Path
 from deployer.local.process import Program, run_once
-child = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 asyncio.run(run_once(Program("x", (sys.executable, "-c", child), {}), lambda line: print(line, flush=True)))
 """
     root = Path(__file__).resolve().parents[3]

@@ -48,7 +48,7 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
-def wait_until(condition: object, *, seconds: float = 20.0) -> None:
+def wait_until(condition: object, *, seconds: float = 60.0) -> None:
     """Poll until a condition holds, and fail when it does not in time."""
     assert callable(condition)
     deadline = time.monotonic() + seconds

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-SECONDS = 60
+# Longer than its scripts wait for any one thing: they say which it was.
+SECONDS = 240
 SOURCES = Path(__file__).parent / "phoenix_js"
 LOCKED = ("package.json", "package-lock.json")
 

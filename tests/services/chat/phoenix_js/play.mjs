@@ -4,7 +4,7 @@ import { WebSocket } from "ws";
 
 const { Socket } = createRequire(import.meta.url)("phoenix");
 const { BASE, ADA, BOB, TOPIC } = process.env;
-const LIMIT = 10_000;
+const LIMIT = 60_000;
 
 // One event, or a rejection that names it.
 const within = (name, start) =>

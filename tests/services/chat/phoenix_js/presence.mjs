@@ -4,7 +4,7 @@ import { WebSocket } from "ws";
 
 const { Presence, Socket } = createRequire(import.meta.url)("phoenix");
 const { BASE, ADA, BOB, TOPIC } = process.env;
-const LIMIT = 10_000;
+const LIMIT = 60_000;
 
 const open = (token) => {
   const socket = new Socket(BASE, { transport: WebSocket, timeout: LIMIT, params: { token } });
