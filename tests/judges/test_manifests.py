@@ -69,7 +69,7 @@ def kube_score(files: Mapping[str, Path]) -> dict[str, list[Finding]]:
 
 
 def _kube_score(program: Path, path: Path) -> list[Finding]:
-    command = [program, "score", "--kubernetes-version", "v1.34", "--output-format", "json", path]
+    command = [str(program), "score", "--kubernetes-version", "v1.34", "--output-format", "json", str(path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode in {0, 1}, done.stderr
     return [
@@ -89,7 +89,7 @@ def _thing(judged: Mapping[str, Any]) -> str:
 def checkov(files: Mapping[str, Path]) -> dict[str, list[Finding]]:
     """Return whatever checkov finds in each file, all in one run: it knows no severity without its makers' service."""
     arguments = [part for path in files.values() for part in ("--file", str(path))]
-    command = [_checkov_environment() / "bin" / "python", "-m", "checkov.main", *arguments]
+    command = [str(_checkov_environment() / "bin" / "python"), "-m", "checkov.main", *arguments]
     command += ["--framework", "kubernetes", "--skip-download", "--compact", "--quiet", "--output", "json"]
     # It would ask a service of its makers for newer versions and say what it found.
     quiet = {"CHECKOV_RUN_SCA_PACKAGE_SCAN": "false", "LOG_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}

@@ -54,8 +54,7 @@ def objects(embedded_cluster: EmbeddedCluster) -> Iterator[Objects]:
     made = [item for item in (*_emissarys(), *_cert_managers()) if found.get(item) is None]
     for item in (namespace, *made):
         found.apply(item)
-    for item in made:
-        eventually(lambda item=item: _established(found.get(item)), item["metadata"]["name"])
+    eventually(lambda: all(_established(found.get(item)) for item in made), "every definition is served")
     yield found
     found.remove_namespaces([NAMESPACE])
     for item in made:
@@ -91,22 +90,27 @@ def test_each_object_is_taken_strictly_and_read_back_equal(
     for manifest in manifests:
         if "namespace" in manifest["metadata"]:
             manifest["metadata"]["namespace"] = NAMESPACE
-        objects.delete(manifest)
-        eventually(lambda manifest=manifest: objects.get(manifest) is None, "an empty place")
+        name = f"{manifest['kind']} {manifest['metadata']['name']}"
+        vacate(objects, manifest)
         objects.apply(manifest, dry_run=True)
-        assert objects.get(manifest) is None
+        assert objects.get(manifest) is None, name
 
         objects.apply(manifest)
         there = objects.get(manifest)
 
-        assert there is not None
-        name = f"{manifest['kind']} {manifest['metadata']['name']}"
-        assert (
-            dict(_added(there["spec"], manifest["spec"], "spec")).items() <= DEFAULTS.get(manifest["kind"], {}).items()
-        ), name
+        assert there is not None, name
+        added = dict(_added(there["spec"], manifest["spec"], "spec"))
+        meant = DEFAULTS.get(manifest["kind"], {})
+        assert {path: value for path, value in added.items() if meant.get(path) != value} == {}, name
         for part in ("labels", "annotations"):
             assert there["metadata"].get(part, {}) == manifest["metadata"].get(part, {}), name
         objects.delete(manifest)
+
+
+def vacate(objects: Objects, manifest: Json) -> None:
+    """See that there is no such object, whoever left one."""
+    objects.delete(manifest)
+    eventually(lambda: objects.get(manifest) is None, "an empty place")
 
 
 def _added(there: Any, sent: Any, path: str) -> Iterator[tuple[str, Any]]:
