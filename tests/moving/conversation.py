@@ -95,6 +95,8 @@ class Conversation(threading.Thread):
             await self._push(socket, "shout", {"message": text, "id": text})
             while self.said[-1:] != [text]:
                 frame = await self._receive(socket)
+                if frame[3] == "phx_reply" and frame[4]["status"] == "error":
+                    raise ConnectionError(str(frame))
                 if frame[3] == "shout" and frame[4]["type"] == "message":
                     self._hear(frame[4]["data"])
             await asyncio.sleep(PAUSE)
