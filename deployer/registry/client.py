@@ -64,8 +64,9 @@ class Registry:
         """
         answer = self.request("GET", f"{self.name.base}/v2/", scope="")
         is_page = "html" in answer.headers.get("content-type", "")
-        # A token for nothing in particular may be worth nothing here; what counts is asked at the first push.
-        if is_page or answer.status not in (_OK, _UNAUTHORIZED):
+        # A token for nothing in particular may be worth nothing here; a password is right or wrong at once.
+        by_token = answer.headers.get("www-authenticate", "").lower().startswith("bearer")
+        if is_page or not (answer.status == _OK or (answer.status == _UNAUTHORIZED and by_token)):
             raise self.refused("The registry could not be asked", answer, self.name.host)
 
     def request(

@@ -127,6 +127,10 @@ restrict_oom_score_adj = {restrict}
 disable_apparmor = true
 netns_mounts_under_state_dir = true
 
+# A registry that speaks http, or has a certificate of its own, is described by a folder there.
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = "{STATE}/config/certs.d"
+
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 
