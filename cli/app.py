@@ -45,6 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "[bold]Begin[/bold]   ./stampchat up, then ./stampchat smoke\n\n"
+        "[bold]Production[/bold]   ./stampchat secrets init, preview prod, up prod, dns prod\n\n"
         "[bold]Exit codes[/bold]   0 done, 1 failed, 2 misused, 3 drift found, 130 stopped by Ctrl-C"
     ),
 )
@@ -101,6 +102,8 @@ def options(
 
     Stack [bold]dev[/bold] makes its own Kubernetes cluster on this machine (Linux, root) and answers at port 8080.
     Nothing is installed: [bold]cluster down[/bold] and [bold]uninstall[/bold] take all of it away.
+
+    Stack [bold]prod[/bold] goes to a managed cluster of yours: docs/production.md leads there, from an empty account.
     """
     context.obj = Settings(debug=debug, quiet=quiet)
 

@@ -25,6 +25,12 @@ def dns(
     """Print the DNS record to make, what the name leads to now, and whether the certificate can come.
 
     Exits 1 while the name does not lead here.
+
+    [bold]Examples[/bold]
+
+      ./stampchat dns prod
+
+      ./stampchat dns prod --wait --timeout 3600
     """
     from deployer.dns import look_up, wait_for
 

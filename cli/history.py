@@ -19,7 +19,12 @@ def history(
     every: Annotated[bool, typer.Option("--all", help="List all, not the newest twenty.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the updates of a stack, the newest first: when, from which commit, with which images, and how it ended."""
+    """List the updates of a stack, the newest first: when, from which commit, with which images, and how it ended.
+
+    [bold]Example[/bold]
+
+      ./stampchat history prod
+    """
     from deployer.history import load_history
 
     settings = settings_of(context)
@@ -83,6 +88,10 @@ def unlock(context: typer.Context, stack: Stack = "prod", *, yes: Yes = False, a
     """Take away the lock that an interrupted update left behind, after showing whose it is.
 
     A dead engine's lock of this very machine needs none of this: the next [bold]up[/bold] removes it.
+
+    [bold]Example[/bold]
+
+      ./stampchat unlock prod
     """
     from deployer.unlock import unlock as run
 

@@ -127,6 +127,10 @@ def notices(
     """Print the licences of all that an image carries, with their texts.
 
     They are in the image as well: /usr/share/doc/*/copyright of Debian's packages, *.dist-info of Python's.
+
+    [bold]Example[/bold]
+
+      ./stampchat images notices services
     """
     from deployer.errors import UsageError
     from deployer.images import make_images
@@ -145,7 +149,12 @@ def notices(
 
 @app.command()
 def lock(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Take Debian's newest packages (security updates) for the images, and write which into debian-images.lock."""
+    """Take Debian's newest packages (security updates) for the images, and write which into debian-images.lock.
+
+    [bold]Example[/bold]
+
+      ./stampchat images lock
+    """
     from deployer.images.packages import LOCK, write_lock
 
     settings = settings_of(context)

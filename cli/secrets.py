@@ -169,6 +169,10 @@ def import_firebase(
     """Check a Firebase service account's file field by field, and store it encrypted.
 
     It comes from the Firebase console: Project settings, Service accounts, Generate new private key.
+
+    [bold]Example[/bold]
+
+      ./stampchat secrets import-firebase ~/Downloads/your-project-firebase-adminsdk.json
     """
     from deployer.secrets.catalogue import FIREBASE
 
@@ -183,7 +187,16 @@ def check(
     reach: Annotated[bool, typer.Option("--reach", help="Ask the databases for an answer, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say for each secret: set, valid, how old, used by whom. Never its value. Exits 1 when something is to be done."""
+    """Say for each secret: set, valid, how old, used by whom. Never its value. Exits 1 when something is to be done.
+
+    With [bold]--reach[/bold] each database is asked for an answer, TLS and the password included.
+
+    [bold]Examples[/bold]
+
+      ./stampchat secrets check
+
+      ./stampchat secrets check --reach
+    """
     from deployer.secrets.check import check_secrets
 
     settings = settings_of(context)
@@ -214,6 +227,12 @@ def rotate(
 
     Writes the generations into Pulumi.STACK.yaml; the next [bold]up[/bold] carries it out. An hour after that up,
     [bold]--finish[/bold] and one more up drop the old one.
+
+    [bold]Examples[/bold]
+
+      ./stampchat secrets rotate private-key
+
+      ./stampchat secrets rotate private-key --finish
     """
     from dataclasses import asdict
 
@@ -261,7 +280,12 @@ def export(
     examples: Annotated[Path, typer.Option("--examples", help="The folder to write to.", file_okay=False)],
     namespace: Annotated[str, typer.Option(help="The Secrets' namespace.")] = "stampchat",
 ) -> None:
-    """Write the cluster's Secrets as example files, for those who apply by hand; placeholders, no value."""
+    """Write the cluster's Secrets as example files, for those who apply by hand; placeholders, no value.
+
+    [bold]Example[/bold]
+
+      ./stampchat secrets export --examples secrets_examples
+    """
     from deployer.secrets.export import export_examples
 
     for path in export_examples(examples, namespace=namespace):
@@ -295,6 +319,8 @@ def _tell_stored(stored: Stored, stack: str) -> None:
         write(f"The next `./stampchat up {stack}` restarts {', '.join(stored.restarts)}.")
     for name, answer in stored.answers.items():
         write(f"  {name:<26} {answer}")
+    if stored.answers:
+        write("Is one of these wrong? `./stampchat secrets set NAME` takes the right address.")
     if stored.passphrase:
         write(
             f"Whoever has {stored.passphrase} can read them: keep a copy of it in a safe place, never beside the file."

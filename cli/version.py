@@ -8,7 +8,12 @@ from cli.context import AsJson, write, write_json
 
 
 def version(_context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Print this project's version and those of the parts that it brings."""
+    """Print this project's version and those of the parts that it brings.
+
+    [bold]Example[/bold]
+
+      ./stampchat version --json
+    """
     from deployer.versions import load_versions, project_version
 
     versions = load_versions()
