@@ -1,9 +1,9 @@
 """Read Emissary's objects as Emissary 4 does, and write the Envoy configuration that they come to.
 
 A stand-in, and named so: Emissary itself can be had neither as a package nor as an image here. It was held against what
-Emissary's own translation (its main branch of August 2026, after 4.1) makes of the very same objects: the same listeners,
-routes, order, rewrites, time-outs and upgrades (its envoy/v3/v3listener.py and v3route.py), and this suite passed with
-either. Emissary's diagnostics (/ambassador/v0/) are left out: they are no object of ours.
+Emissary's own translation (its main branch of August 2026, after 4.1) makes of the very same objects: the same
+listeners, routes, order, rewrites, time-outs and upgrades (its envoy/v3/v3listener.py and v3route.py), and this suite
+passed with either. Emissary's diagnostics (/ambassador/v0/) are left out: they are no object of ours.
 """
 
 from __future__ import annotations
