@@ -76,8 +76,9 @@ class Tally:
         lost: of them, those without the answer that they should have had, with why.
         slowest: seconds of the slowest answer.
         messages: that were said over sockets.
-        deliveries: messages heard, by everybody.
-        faults: messages lost, doubled or out of order, with who saw it.
+        deliveries: messages told to sockets, to each of them.
+        faults: messages lost, twice or out of order, with who saw it.
+        unheard: messages that somebody found in the history alone, since they were said in another process.
         reconnects: times that a socket was opened again.
         refused: handshakes that were tried once more.
         seconds: how long it went on.
@@ -89,6 +90,7 @@ class Tally:
     messages: int = 0
     deliveries: int = 0
     faults: list[str] = field(default_factory=list)
+    unheard: int = 0
     reconnects: int = 0
     refused: int = 0
     seconds: float = 0.0
@@ -100,6 +102,14 @@ class Person:
 
     name: str
     token: str
+
+
+@dataclass(frozen=True)
+class Room:
+    """Be a place to talk in: its number for REST, its topic for sockets."""
+
+    number: int
+    topic: str
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,9 @@ async def under_load(
     async with site.session() as session:
         people = [await log_in(session, id_token, f"Client {number}") for number in range(crowd.clients)]
         rooms = [await _gather_room(session, id_token, number, crowd.talkers) for number in range(crowd.rooms)]
-        talkers = [Talker(session, person, topic, tally, crowd.pause) for topic, room in rooms for person in room]
+        talkers = [
+            Talker(session, person, room.topic, tally, crowd.pause) for room, people in rooms for person in people
+        ]
         started = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for number, person in enumerate(people):
@@ -161,8 +173,8 @@ async def under_load(
                 stop.set()
             await asyncio.wait(spoken)
             tally.seconds = time.monotonic() - started
-            for topic, _ in rooms:
-                await _judge(tally, topic, [talker for talker in talkers if talker.topic == topic])
+            for room, _ in rooms:
+                await _judge(session, tally, room, [talker for talker in talkers if talker.topic == room.topic])
             for talker in talkers:
                 talker.leave()
     return result, tally
@@ -178,20 +190,19 @@ async def log_in(session: aiohttp.ClientSession, id_token: Callable[[str], str],
 
 async def _gather_room(
     session: aiohttp.ClientSession, id_token: Callable[[str], str], number: int, size: int
-) -> tuple[str, list[Person]]:
+) -> tuple[Room, list[Person]]:
     people = [await log_in(session, id_token, f"Talker {number} {each}") for each in range(size)]
-    topic = await open_room(session, people)
-    return topic, people
+    return await open_room(session, people), people
 
 
-async def open_room(session: aiohttp.ClientSession, people: list[Person]) -> str:
-    """Have the first of some people open a room, and the others join it; return its topic."""
+async def open_room(session: aiohttp.ClientSession, people: list[Person]) -> Room:
+    """Have the first of some people open a room, and the others join it."""
     first, *others = people
     channel = await _post(session, first, "/chat/channels", {"channel_name": "Road trip"})
-    topic = str(channel["data"]["topic"])
+    room = Room(int(channel["data"]["id"]), str(channel["data"]["topic"]))
     for person in others:
-        await _post(session, person, "/chat/channels/join", {"topic": topic})
-    return topic
+        await _post(session, person, "/chat/channels/join", {"topic": room.topic})
+    return room
 
 
 async def _post(session: aiohttp.ClientSession, person: Person, path: str, body: Json) -> Any:
@@ -279,13 +290,6 @@ class Talker:
             await asyncio.sleep(self._pause)
         await self._until(lambda: not self._waiting)
 
-    async def hear_out(self, count: int) -> None:
-        """Wait until a number of messages was heard, or no longer."""
-        try:
-            await self._until(lambda: len(self.heard) >= count)
-        except TimeoutError:
-            self._tally.faults.append(f"{self.person.name} heard {len(self.heard)} of {count} messages")
-
     def leave(self) -> None:
         """Stop listening."""
         if self._listening is not None:
@@ -360,20 +364,51 @@ class Talker:
         self._moved.set()
 
 
-async def _judge(tally: Tally, topic: str, talkers: list[Talker]) -> None:
-    """See that everybody in a room has heard everything, once, and in one order."""
-    said = [text for talker in talkers for text in talker.said]
-    await asyncio.gather(*(talker.hear_out(len(said)) for talker in talkers))
+async def _judge(session: aiohttp.ClientSession, tally: Tally, room: Room, talkers: list[Talker]) -> None:
+    """See that a room's history holds everything once and in order, and that nobody was told otherwise meanwhile.
+
+    What is said in one process of the chat service is told live to the sockets of that process; people on another's
+    find it in the history, which a client reads when it opens a room. How much that was is counted.
+    """
+    history = await _history(session, room, talkers[0].person)
+    texts = [text for _, text in history]
+    said = {text for talker in talkers for text in talker.said}
+    if missing := said - set(texts):
+        tally.faults.append(f"{room.topic} lacks {len(missing)} messages: {sorted(missing)[:5]}")
+    if len(texts) != len(set(texts)):
+        tally.faults.append(f"{room.topic} holds {len(texts) - len(set(texts))} messages twice")
     for talker in talkers:
-        numbers = [number for number, _ in talker.heard]
-        texts = [text for _, text in talker.heard]
-        who = f"{talker.person.name} in {topic}"
-        if missing := set(said) - set(texts):
-            tally.faults.append(f"{who} has not heard {len(missing)}: {sorted(missing)[:5]}")
-        if len(texts) != len(set(texts)):
-            tally.faults.append(f"{who} has heard {len(texts) - len(set(texts))} twice")
-        if numbers != sorted(numbers):
-            tally.faults.append(f"{who} has heard messages out of the room's order")
-        for other in talkers:
-            if [text for text in texts if text in set(other.said)] != other.said and not missing:
-                tally.faults.append(f"{who} has heard {other.person.name} out of order")
+        own = set(talker.said)
+        who = f"{talker.person.name} in {room.topic}"
+        if [text for text in texts if text in own] != talker.said and not missing:
+            tally.faults.append(f"{who} is out of order in the history")
+        _judge_heard(tally, who, talker, {number for number, _ in history})
+        tally.unheard += len(said) - len({text for _, text in talker.heard} & said)
+
+
+def _judge_heard(tally: Tally, who: str, talker: Talker, stored: set[int]) -> None:
+    """Judge what a socket was told: everything of its own, nothing twice, in the room's order, nothing made up."""
+    numbers = [number for number, _ in talker.heard]
+    own = set(talker.said)
+    if [text for _, text in talker.heard if text in own] != talker.said:
+        tally.faults.append(f"{who} has not heard all of their own once and in order")
+    if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
+        tally.faults.append(f"{who} has heard messages twice or out of order")
+    if not stored.issuperset(numbers):
+        tally.faults.append(f"{who} has heard what is not stored")
+
+
+async def _history(session: aiohttp.ClientSession, room: Room, reader: Person) -> list[tuple[int, str]]:
+    """Read all that was said in a room, page by page, as an app that scrolls up."""
+    found: dict[int, str] = {}
+    before = ""
+    while True:
+        path = f"/chat/channels/{room.number}/events?last_message_id={before}"
+        async with session.get(path, headers=_bearer(reader)) as answer:
+            assert answer.status == OK, await answer.text()
+            messages = (await answer.json())["data"]["messages"]
+        if not messages:
+            return sorted((number, text) for number, text in found.items() if text)
+        # Who came and went is told in the same place, and is nobody's message.
+        found |= {int(each["id"]): each["body"] if each["type"] == "chat" else "" for each in messages}
+        before = str(min(int(each["id"]) for each in messages))
