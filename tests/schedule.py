@@ -1,7 +1,7 @@
 """Share the tests out among several processes, so that what is started once is used by one of them.
 
-A group is a file, unless its tests share what takes long to make: then it is a folder, or all files that use the
-embedded cluster. The longest groups begin first, so that no process is left alone with one at the end.
+A group is a file, unless its tests share what takes long to make: then it is a folder, or all files that use one of the
+two clusters. The longest groups begin first, so that no process is left alone with one at the end.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     import pytest
     from xdist.scheduler import LoadScopeScheduling
 
-# A session fixture of each takes long: a deployment, the original's million messages, built images, recordings.
-FOLDERS = ("tests/prod/", "tests/services/storage/", "tests/deployer/images/", "tests/stacks/")
-# The journey brings up a cluster of its own, as prod's ground does: in one group, they do so one after the other.
-JOURNEY, GROUND = "tests/test_end_to_end.py", "tests/prod/"
-CLUSTER = "cluster"
+# A session fixture of each takes long: the original's million messages, built images, recordings.
+FOLDERS = ("tests/services/storage/", "tests/deployer/images/", "tests/stacks/")
+CLUSTER, GROUND = "the embedded cluster", "prod's ground"
+# What a file says when it uses one of the clusters.
+SIGNS = {"ground: Ground": GROUND, "pytest.mark.cluster": CLUSTER}
+# It brings up a cluster of its own; behind those of prod, no more than two run at once.
+JOURNEY = "tests/test_end_to_end.py"
 LONGEST = (GROUND, CLUSTER, "tests/services/storage/", "tests/cli/test_launcher.py")
 # What a process may need to take a cluster down after Ctrl-C.
 TIDY_SECONDS = 300.0
@@ -36,11 +38,12 @@ def group_of(file: str) -> str:
     """
     if file == JOURNEY:
         return GROUND
-    for folder in FOLDERS:
-        if file.startswith(folder):
-            return folder
     path = ROOT / file
-    return CLUSTER if path.is_file() and "pytest.mark.cluster" in path.read_text() else file
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    for sign, cluster in SIGNS.items():
+        if sign in text:
+            return cluster
+    return next((folder for folder in FOLDERS if file.startswith(folder)), file)
 
 
 def in_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
