@@ -19,6 +19,8 @@ def test(context: typer.Context) -> None:
       ./stampchat test -m "not e2e"           without the end-to-end test
 
       ./stampchat test tests/services -x      some tests, up to the first failure
+
+      ./stampchat test -n0 -k deletion        in one process, where a debugger works
     """
     from cli.display import elapsed
     from deployer.test import Verdict, prepare, run_checks
