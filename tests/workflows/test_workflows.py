@@ -19,6 +19,8 @@ from deployer.workspace import ROOT, load_workspace
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
+# What one job of a workflow may do besides reading.
+RIGHTS = {"preview": ("pull-requests", "write"), "deploy": ("packages", "write")}
 PINNED = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}")
 
 
@@ -68,7 +70,7 @@ def test_a_workflow_has_the_least_rights_and_runs_only_what_is_pinned(name: str)
     assert workflow["concurrency"]["group"]
     for job in workflow["jobs"].values():
         assert job["timeout-minutes"] <= 90
-        assert set(job.get("permissions", {}).items()) <= {("contents", "read"), ("pull-requests", "write")}
+        assert set(job.get("permissions", {}).items()) <= {("contents", "read"), RIGHTS.get(name)}
     for step in steps(workflow):
         if "uses" in step:
             assert PINNED.fullmatch(step["uses"])
@@ -215,7 +217,7 @@ def test_one_comment_is_written_and_then_edited(runner: Runner, known: str, expe
 @pytest.mark.parametrize(("name", "verb"), [("deploy", "up prod --yes"), ("drift", "drift prod")])
 def test_the_kubeconfig_is_readable_by_nobody_else_and_gone_afterwards(runner: Runner, name: str, verb: str) -> None:
     """Also when the command fails."""
-    (job,) = load(name)["jobs"].values()
+    job = load(name)["jobs"]["prod"]
     step = next(step["name"] for step in job["steps"] if "run" in step)
     runner.program(runner.checkout / "stampchat", 'stat -c "%a $(cat "$KUBECONFIG")" "$KUBECONFIG" > seen')
 
@@ -224,3 +226,27 @@ def test_the_kubeconfig_is_readable_by_nobody_else_and_gone_afterwards(runner: R
     assert (runner.checkout / "seen").read_text() == "600 the cluster's\n"
     assert not (runner.folder / "temp" / "kubeconfig").exists()
     assert runner.calls.read_text() == f"stampchat {verb}\n"
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"), [("", "ghcr.io/team/stampchat"), ("registry.here.net/x", "registry.here.net/x")]
+)
+def test_images_are_pushed_where_they_are_deployed_from(runner: Runner, named: str, expected: str) -> None:
+    """With the password on standard input; a preview names the same without sending anything."""
+    runner.program(runner.checkout / "stampchat", "cat > password")
+    environ = {"REGISTRY": named, "GITHUB_REPOSITORY": "Team/StampChat"}
+    login = {"REGISTRY_USERNAME": "robot", "REGISTRY_PASSWORD": "made-up"}
+
+    runner.run(load("preview")["jobs"]["prod"], "Name the images that a deployment would push", **environ)
+    runner.run(load("deploy")["jobs"]["images"], "Push the images", **environ, **login)
+
+    where = f"--registry {expected} --platform linux/amd64,linux/arm64"
+    assert runner.calls.read_text().splitlines() == [
+        f"stampchat images build {where}",
+        f"stampchat images push {where} --username robot --password-stdin --file images.json",
+    ]
+    assert (runner.checkout / "password").read_text() == "made-up"
+    job = load("deploy")["jobs"]["prod"]
+    assert job["needs"] == "images"
+    (fetched,) = [step["with"] for step in job["steps"] if "download-artifact" in step.get("uses", "")]
+    assert fetched == {"name": "images", "path": ".stampchat"}
