@@ -58,7 +58,8 @@ def image_problems(config: StackConfig, root: Path) -> list[str]:
     path = root / config.images_file
     found = _read(path)
     if found is None:
-        return [f"stampchat:imagesFile names {path}, which holds no image references; build the images first."]
+        first = "build the images first" if config.hosted is None else "`./stampchat images push` writes them"
+        return [f"stampchat:imagesFile names {path}, which holds no image references; {first}."]
     return _unpullable(config, found) + [
         f"stampchat:imagesFile names {path}, whose {name!r} {problem}."
         for name in needed_images(config)
