@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from deployer.oci import Entry, ImageSpec, write_archive, write_layer
 from deployer.report import Silent
 from deployer.versions import machine_arch
 from deployer.workspace import Workspace
-from tests.order.objects import Objects
+from tests.order.objects import ApiError, Objects
 from tests.tools import go_module, go_tool, go_tools
 
 # The last release whose commands are part of its module.
@@ -28,6 +29,10 @@ NAMESPACE = "cert-manager"
 KUBERNETES = "v1.30.0"
 # The chart's word for each program.
 PROGRAMS = {"image": "controller", "webhook": "webhook", "cainjector": "cainjector", "acmesolver": "acmesolver"}
+
+# Two busy cores answer a probe late; a webhook that is taken for unready refuses every Certificate.
+PATIENT = {"failureThreshold": 6, "initialDelaySeconds": 5, "periodSeconds": 5, "successThreshold": 1}
+PATIENT |= {"timeoutSeconds": 20}
 
 
 def install_cert_manager(workspace: Workspace, kubeconfig: Path, *, nameserver: str) -> None:
@@ -47,18 +52,28 @@ def install_cert_manager(workspace: Workspace, kubeconfig: Path, *, nameserver: 
         objects.apply(manifest)
 
 
+def remove_cert_manager(kubeconfig: Path) -> None:
+    """Take cert-manager away again, with every definition; what it still guards with finalizers has to be gone."""
+    objects = Objects(kubeconfig)
+    objects.remove_namespaces([NAMESPACE])
+    for manifest in _render([f"none@sha256:{'0' * 64}"] * len(PROGRAMS), "none"):
+        with suppress(ApiError):  # its namespace is gone, or its kind
+            objects.delete(manifest)
+
+
 def _render(references: list[str], nameserver: str) -> Iterator[dict[str, Any]]:
     values: dict[str, Any] = {
         "installCRDs": True,
         "startupapicheck": {"enabled": False},
         "prometheus": {"enabled": False},
         "featureGates": "ExperimentalGatewayAPISupport=true",
+        "webhook": {"timeoutSeconds": 30, "livenessProbe": PATIENT, "readinessProbe": PATIENT},
         "extraArgs": [f"--acme-http01-solver-nameservers={nameserver}"],
     }
     for (part, _), reference in zip(PROGRAMS.items(), references, strict=True):
         repository, _, digest = reference.partition("@")
         image = {"repository": repository, "digest": digest}
-        values |= {"image": image} if part == "image" else {part: {"image": image}}
+        values |= {"image": image} if part == "image" else {part: {**values.get(part, {}), "image": image}}
     done = subprocess.run(
         [
             go_tool(HELM),
