@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,8 @@ import pytest
 import yaml
 
 from deployer.comment import MARKER
-from deployer.workspace import ROOT, load_workspace
+from deployer.workspace import ROOT
+from tests.tools import go_tool
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
@@ -38,15 +38,7 @@ def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def actionlint() -> Path:
     """Build actionlint once, into the cache."""
-    program = load_workspace().cache / "tools" / ACTIONLINT.rpartition("@")[2] / "actionlint"
-    if not program.exists():
-        if shutil.which("go") is None:
-            pytest.skip("NOT TESTED: actionlint is built with Go, and there is no Go here")
-        cache = load_workspace().cache / "go"
-        environ = {**os.environ, "GOBIN": str(program.parent), "GOMODCACHE": str(cache / "mod"), "CGO_ENABLED": "0"}
-        environ |= {"GOCACHE": str(cache / "build"), "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local"}
-        subprocess.run(["go", "install", ACTIONLINT], check=True, env=environ, cwd="/")
-    return program
+    return go_tool(ACTIONLINT)
 
 
 @pytest.mark.timeout(600)
