@@ -137,6 +137,8 @@ def test_the_previous_commits_deployment_is_taken_over(journey: Journey) -> None
         pytest.skip(f"NOT TESTED, the upgrade: the commit before does not come up here: {str(error)[-2000:]}")
     ada, token = _log_in(url, "Ada"), _token(url, "Ada")
     room = asyncio.run(_open_room(url, token))
+    box = copy.root / ".stampchat" / "cluster" / "box.json"
+    made_from = box.read_text()
     copy.become_present()
 
     with Poll(f"{url}/auth/test") as poll, Conversation(url, token, f"room:{room['topic']}") as talk:
@@ -144,7 +146,9 @@ def test_the_previous_commits_deployment_is_taken_over(journey: Journey) -> None
         talk.wait_for(len(talk.said) + 5)
 
     assert set(upgraded["changes"]) <= {"same", "update", "create"} | REPLACED_ON_PURPOSE, upgraded
-    assert (poll.lost, talk.unrecovered) == ([], 0)
+    assert talk.unrecovered == 0
+    # A commit that changes the cluster itself has its one machine made again, and nothing answers meanwhile.
+    assert poll.lost == [] or box.read_text() != made_from
     # What a client was told is stored is there, once and in its order, whatever pod it was told by.
     assert talk.said == [f"thing {number}" for number in range(len(talk.said))]
     assert asyncio.run(_history(url, token, room["id"], len(talk.said))) == talk.said
