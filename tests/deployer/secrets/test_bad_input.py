@@ -88,13 +88,16 @@ class Checkout:
         finally:
             over.set()
             watcher.join()
+        assert self.seen, "the watch saw no process at all"
         return Said(process.returncode, out.decode())
 
     def _watch(self, over: threading.Event) -> None:
-        while not over.wait(0.01):
+        while not over.wait(0.05):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
-                    self.seen.add(path.read_bytes())
+                    # What a command starts has its environment; other tests run at the same time.
+                    if f"PYTHONPATH={self.root}\0".encode() in (path.parent / "environ").read_bytes():
+                        self.seen.add(path.read_bytes())
                 except OSError:
                     continue
 
@@ -287,7 +290,7 @@ def test_ctrl_c_leaves_the_file_as_it_was_or_as_it_should_be(checkout: Checkout)
     before = checkout.file.read_bytes()
     process = checkout.begin("secrets", "set", "auth-database-url", text=URL)
     with process:
-        while not list((checkout.root / ".stampchat").glob("pulumi/secrets-*")):
+        while not list((checkout.root / ".stampchat").glob("pulumi/secrets-*/Pulumi.prod.yaml")):
             assert process.poll() is None, "it ended before it could be stopped"
         os.killpg(process.pid, signal.SIGINT)
         text = process.communicate()[0].decode()
