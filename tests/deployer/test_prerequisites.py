@@ -153,8 +153,6 @@ def api_of(server: str, folder: Path) -> ClusterApi:
     return ClusterApi(new_client_from_config(str(path), "managed"), NamedCluster("managed", server))
 
 
-# The library's own, of a urllib3 that it does not ask for yet.
-@pytest.mark.filterwarnings("ignore:HTTPResponse.getheaders:DeprecationWarning")
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
