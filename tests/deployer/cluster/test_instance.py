@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ def test_a_number_can_be_claimed_once() -> None:
 
 def test_a_taken_port_is_refused_by_name_of_its_holder(workspace: Workspace) -> None:
     """The error says who listens there and what to type instead."""
-    with _listening() as port, pytest.raises(UsageError, match=r"taken by process \d+ \(.*pytest") as caught:
+    with _listening() as port, pytest.raises(UsageError, match=rf"taken by process {os.getpid()} \(.*python") as caught:
         load_instance(workspace, port=port)
 
     assert "--port" in caught.value.advice
