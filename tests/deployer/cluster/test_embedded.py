@@ -9,6 +9,7 @@ import subprocess
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from tests.deployer.cluster.pods import (
     namespace,
     status_without_a_certificate,
 )
+from tests.order.objects import Objects
 
 pytestmark = pytest.mark.cluster
 
@@ -51,9 +53,13 @@ def second(tmp_path_factory: pytest.TempPathFactory, embedded_cluster: EmbeddedC
 
 @pytest.fixture
 def space(embedded_cluster: EmbeddedCluster, request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    """Give each test a namespace of its own."""
-    with namespace(embedded_cluster, f"test-{zlib.crc32(request.node.name.encode())}") as made:
+    """Give each test a namespace of its own, and see it gone: others of this cluster want its node port."""
+    with (
+        namespace(embedded_cluster, f"test-{zlib.crc32(request.node.name.encode())}") as made,
+        closing(Objects(embedded_cluster.info.kubeconfig)) as objects,
+    ):
         yield made
+        objects.remove_namespaces([made.name])
 
 
 def test_a_pod_with_a_volume_answers_by_name_through_its_service(space: Namespace) -> None:
@@ -86,9 +92,12 @@ def test_the_port_of_this_machine_leads_to_the_node_port_and_tells_who_asks(
 
     space.pod("echo", busybox("nc", "-ll", "-p", "8000", "-e", "/bin/busybox", "cat"))
     space.service("echo", 8000, node_port=embedded_cluster.info.node_port)
-    eventually(lambda: _ask(port)[0], "an answer from the Pod")
-
-    answer, own = _ask(port)
+    try:
+        eventually(lambda: _ask(port)[0], "an answer from the Pod")
+        answer, own = _ask(port)
+    finally:
+        # The gateways of other tests want this port of the node.
+        space.remove_service("echo")
     assert answer == f"PROXY TCP4 127.0.0.1 127.0.0.1 {own} {port}\r\nhello\n".encode()
 
 
