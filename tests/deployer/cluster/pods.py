@@ -102,11 +102,6 @@ class Namespace:
         spec = {"selector": {"app": name}, "ports": ports, "type": "NodePort" if node_port else "ClusterIP"}
         self._apply(f"{self._core}/services/{name}", "v1", "Service", name, {"spec": spec})
 
-    def remove_service(self, name: str) -> None:
-        """Give a Service's ports back."""
-        self.api._request("DELETE", f"{self._core}/services/{name}")
-        eventually(lambda: self.api.get(f"{self._core}/services/{name}") is None, f"the end of Service {name}")
-
     def secret(self, name: str, value: str) -> None:
         """Store a Secret."""
         self._apply(f"{self._core}/secrets/{name}", "v1", "Secret", name, {"stringData": {"value": value}})

@@ -92,12 +92,9 @@ def test_the_port_of_this_machine_leads_to_the_node_port_and_tells_who_asks(
 
     space.pod("echo", busybox("nc", "-ll", "-p", "8000", "-e", "/bin/busybox", "cat"))
     space.service("echo", 8000, node_port=embedded_cluster.info.node_port)
-    try:
-        eventually(lambda: _ask(port)[0], "an answer from the Pod")
-        answer, own = _ask(port)
-    finally:
-        # The gateways of other tests want this port of the node.
-        space.remove_service("echo")
+    eventually(lambda: _ask(port)[0], "an answer from the Pod")
+
+    answer, own = _ask(port)
     assert answer == f"PROXY TCP4 127.0.0.1 127.0.0.1 {own} {port}\r\nhello\n".encode()
 
 
