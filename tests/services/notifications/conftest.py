@@ -134,9 +134,16 @@ class Rows:
         )
         return {row["fcm_token"]: row["wait"] for row in await self.connection.fetch(sql)}
 
-    async def make_due(self) -> None:
-        """Let the time pass that everything waits for."""
-        await self.connection.execute("UPDATE deliveries SET due_at = now() WHERE state = 'waiting'")
+    async def make_due(self, *, only_tried: bool = False) -> None:
+        """Let the time pass that everything waits for, or what was tried before; what a worker holds just now may wait.
+
+        Rows that are locked are left out: workers lock them in an order of their own, and would meet us in a deadlock.
+        """
+        await self.connection.execute(
+            "UPDATE deliveries SET due_at = now() WHERE id IN (SELECT id FROM deliveries"
+            " WHERE state = 'waiting' AND (NOT $1 OR reason <> '') FOR UPDATE SKIP LOCKED)",
+            only_tried,
+        )
 
 
 async def until(fact: Callable[[], Awaitable[object]]) -> None:

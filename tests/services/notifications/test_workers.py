@@ -216,7 +216,7 @@ async def test_what_is_tried_too_often_or_waits_too_long_is_given_up(
     await run_workers(tries=3)
 
     async def is_settled() -> bool:
-        await rows.connection.execute("UPDATE deliveries SET due_at = now() WHERE state = 'waiting' AND reason <> ''")
+        await rows.make_due(only_tried=True)
         return await is_done(rows)
 
     await until(is_settled)
@@ -315,7 +315,7 @@ async def test_fcm_down_and_back(outbox: Outbox, rows: Rows, fcm: FcmStandIn, ru
     await fcm.open()
 
     async def is_settled() -> bool:
-        await rows.connection.execute("UPDATE deliveries SET due_at = now() WHERE state = 'waiting' AND reason <> ''")
+        await rows.make_due(only_tried=True)
         return await is_done(rows)
 
     await until(is_settled)
