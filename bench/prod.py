@@ -74,6 +74,7 @@ def measure(ground: Ground, *, requests: int) -> Report:
     """Go through the measures once."""
     ground.init_secrets()
     ground.load_images()
+    ground.issuing.await_ready()
     rows = [
         _timed("first `up`, until https answers on the issued certificate", lambda: _up(ground)),
         _timed("`preview`, nothing to change", lambda: _preview(ground)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from deployer.errors import DeployError
@@ -25,19 +27,31 @@ class Begun:
     """A Kubernetes object whose creation was begun, and may have succeeded.
 
     Attributes:
+        urn: what the engine calls it.
         api_version: its kind's group and version.
         kind: its kind.
         namespace: where it would lie; nothing for what lies in no namespace.
         name: its name.
     """
 
+    urn: str
     api_version: str
     kind: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        return f"{self.kind} {self.id}"
+
+    @property
+    def id(self) -> str:
+        """Return what the Kubernetes plugin knows it by."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @property
+    def where(self) -> dict[str, str]:
+        """Return where the API has it."""
+        return {"name": self.name, **({"namespace": self.namespace} if self.namespace else {})}
 
 
 def mend(pulumi: Pulumi, settings: Mapping[str, Any], report: Report) -> list[str]:
@@ -52,7 +66,7 @@ def mend(pulumi: Pulumi, settings: Mapping[str, Any], report: Report) -> list[st
         What was mended, a sentence each.
 
     Raises:
-        DeployError: another update of the stack is under way, or only a person can tell what is right.
+        DeployError: another update of the stack is under way, or something is in the place of what was begun.
     """
     mended = []
     if pulumi.is_kept_here and remove_dead_locks(pulumi.workspace, pulumi.stack):
@@ -76,29 +90,75 @@ def parse_begun(pending: Sequence[Mapping[str, Any]]) -> list[Begun]:
         is_ours = operation.get("type") == "creating" and str(resource["type"]).startswith("kubernetes:")
         if is_ours and isinstance(metadata, dict) and metadata.get("name"):
             namespace = str(metadata.get("namespace") or "")
-            begun.append(Begun(str(inputs["apiVersion"]), str(inputs["kind"]), namespace, str(metadata["name"])))
+            kind, name = str(inputs["kind"]), str(metadata["name"])
+            begun.append(Begun(str(resource["urn"]), str(inputs["apiVersion"]), kind, namespace, name))
     return begun
 
 
 def _clear(pulumi: Pulumi, settings: Mapping[str, Any], begun: Sequence[Begun], report: Report) -> None:
-    """Take back what was begun, then let the engine look at the rest.
+    """Settle each object that may exist, then let the engine look at the rest.
 
-    The plugin that was killed took with it the name under which it signed the object's fields, so an object that is
-    taken in as it is could not be updated later. It is seconds old and nothing waits for it: it is made anew.
+    In a cluster of ours what was begun is taken back: it is seconds old, nothing waits for it, and it is made anew. In
+    anybody else's nothing is ever deleted unasked, so what exists is taken in as it is. The plugin that was killed took
+    with it the name under which it signed the object's fields: a later change of one is a conflict with that name, and
+    `up --take-over` settles it.
     """
-    if begun and not is_embedded(settings):
-        raise DeployError(
-            f"An earlier run of stack {pulumi.stack} was killed while it was creating something.",
-            said="\n".join(map(str, begun)),
-            advice="See in the cluster whether it exists, then let `pulumi refresh` take it in or drop it: "
-            f'eval "$(./stampchat env {pulumi.stack})"; pulumi -C "$STAMPCHAT_PROJECT" refresh -s {pulumi.stack}',
-        )
     if begun:
         kube = Kube(pulumi.workspace, settings)
-        for item in begun:
-            report.note(f"taking back {item}")
-            take_back(kube, item)
+        if is_embedded(settings):
+            for item in begun:
+                report.note(f"taking back {item}")
+                take_back(kube, item)
+        elif there := [item for item in begun if exists(kube, item)]:
+            report.note(f"taking in {', '.join(map(str, there))}")
+            take_in(pulumi, there)
     pulumi.read("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+
+
+def take_in(pulumi: Pulumi, begun: Sequence[Begun]) -> None:
+    """Write objects that exist into the state, for the engine to read them.
+
+    The engine's own --import-pending-creates marks them for an import that none of its commands carries out.
+    """
+    exported = json.loads(pulumi.read("stack", "export"))
+    deployment = exported["deployment"]
+    ids = {item.urn: item.id for item in begun}
+    for operation in deployment["pending_operations"]:
+        resource = operation["resource"]
+        if operation["type"] == "creating" and resource["urn"] in ids:
+            # Behind everything: whatever it depends on was made before it was begun.
+            known = {**resource, "id": ids[resource["urn"]], "outputs": resource["inputs"]}
+            deployment["resources"].append(known)
+    deployment["pending_operations"] = [
+        operation for operation in deployment["pending_operations"] if operation["resource"]["urn"] not in ids
+    ]
+    with NamedTemporaryFile("w", dir=pulumi.workspace.state, suffix=".json", encoding="utf-8") as file:
+        json.dump(exported, file)
+        file.flush()
+        pulumi.read("stack", "import", "--file", file.name)
+
+
+def exists(kube: Kube, begun: Begun) -> bool:
+    """Tell whether an object that an engine of ours has begun to make is there.
+
+    Raises:
+        DeployError: it is somebody else's, or the cluster does not say.
+    """
+    from kubernetes import dynamic
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.dynamic.exceptions import ResourceNotFoundError
+
+    try:
+        objects = dynamic.DynamicClient(kube.connection).resources.get(api_version=begun.api_version, kind=begun.kind)
+        found = objects.get(**begun.where).to_dict()
+    except ResourceNotFoundError:
+        return False
+    except ApiException as error:
+        if error.status == 404:  # noqa: PLR2004  # it was never made
+            return False
+        raise DeployError(f"The cluster does not say whether {begun} exists.", said=str(error.reason)) from error
+    _require_ours(begun, found)
+    return True
 
 
 def take_back(kube: Kube, begun: Begun) -> bool:
@@ -114,15 +174,14 @@ def take_back(kube: Kube, begun: Begun) -> bool:
     from kubernetes.client.exceptions import ApiException
     from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
-    where = {"name": begun.name, **({"namespace": begun.namespace} if begun.namespace else {})}
     deadline = time.monotonic() + _SECONDS
     asked = False
     try:
         objects = dynamic.DynamicClient(kube.connection).resources.get(api_version=begun.api_version, kind=begun.kind)
         while True:
-            _require_ours(begun, objects.get(**where).to_dict())
+            _require_ours(begun, objects.get(**begun.where).to_dict())
             if not asked:
-                objects.delete(**where, body={"propagationPolicy": "Foreground"})
+                objects.delete(**begun.where, body={"propagationPolicy": "Foreground"})
                 asked = True
             if time.monotonic() > deadline:
                 raise DeployError(f"{begun} does not go away.", advice="See `./stampchat status`, and try again.")

@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
-from deployer.errors import DeployError
+from deployer import mend as subject
 from deployer.mend import Begun, mend, parse_begun
 from deployer.project import state_file
 from deployer.pulumi_process import Pulumi
 from deployer.report import Silent
 from deployer.workspace import Workspace
+
+
+def urn(kind: str) -> str:
+    return f"urn:pulumi:dev::stampchat::kubernetes:apps/v1:{kind}::x"
 
 
 def operation(kind: str, does: str = "creating", **metadata: str) -> dict[str, Any]:
@@ -51,8 +55,8 @@ def test_only_objects_whose_creation_was_cut_off_may_exist_unknown() -> None:
     ]
 
     assert parse_begun(pending) == [
-        Begun("apps/v1", "StatefulSet", "stampchat", "db"),
-        Begun("apps/v1", "Namespace", "", "stampchat"),
+        Begun(urn("StatefulSet"), "apps/v1", "StatefulSet", "stampchat", "db"),
+        Begun(urn("Namespace"), "apps/v1", "Namespace", "", "stampchat"),
     ]
 
 
@@ -76,11 +80,43 @@ def test_what_left_no_object_is_simply_planned_anew(pulumi: Pulumi) -> None:
     assert asked(pulumi) == ["refresh --yes --skip-preview --clear-pending-creates --stack dev --non-interactive"]
 
 
-def test_on_a_cluster_that_is_not_ours_a_person_decides(pulumi: Pulumi) -> None:
-    write_state(pulumi, operation("kubernetes:apps/v1:Deployment", name="chat", namespace="stampchat"))
+def test_on_a_cluster_that_is_not_ours_what_exists_is_taken_in(pulumi: Pulumi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is deleted there, and what was never made is planned anew."""
+    write_state(
+        pulumi,
+        operation("kubernetes:apps/v1:Deployment", name="chat", namespace="stampchat"),
+        operation("kubernetes:apps/v1:StatefulSet", name="db", namespace="stampchat"),
+    )
+    taken: list[str] = []
+    monkeypatch.setattr(subject, "Kube", lambda *_: object())
+    monkeypatch.setattr(subject, "exists", lambda _, begun: begun.name == "chat")
+    monkeypatch.setattr(subject, "take_in", lambda _, begun: taken.extend(map(str, begun)))
+    monkeypatch.setattr(subject, "take_back", lambda *_: pytest.fail("something was deleted"))
 
-    with pytest.raises(DeployError, match="was killed while it was creating") as caught:
-        mend(pulumi, {"config": {"stampchat:place": "prod"}}, Silent())
+    mended = mend(pulumi, {"config": {"stampchat:place": "prod"}}, Silent())
 
-    assert caught.value.said == "Deployment stampchat/chat"
-    assert asked(pulumi) == []
+    assert mended == ["cleared up 2 operations that an earlier run did not finish"]
+    assert taken == ["Deployment stampchat/chat"]
+    assert asked(pulumi) == ["refresh --yes --skip-preview --clear-pending-creates --stack dev --non-interactive"]
+
+
+def test_what_is_taken_in_stands_in_the_state_behind_all_it_needs(pulumi: Pulumi) -> None:
+    begun = operation("kubernetes:apps/v1:Deployment", name="chat", namespace="stampchat")
+    other = operation("kubernetes:apps/v1:StatefulSet", name="db", namespace="stampchat")
+    folder = pulumi.workspace.root
+    state = {"version": 3, "deployment": {"resources": [{"urn": "first"}], "pending_operations": [begun, other]}}
+    (folder / "state").write_text(json.dumps(state))
+    pulumi.executable.write_text(
+        f'#!/bin/sh\ncase "$*" in *export*) cat {folder}/state;; *) cp "$4" {folder}/imported;; esac\n'
+    )
+
+    subject.take_in(pulumi, parse_begun([begun]))
+
+    found = json.loads((folder / "imported").read_text())["deployment"]
+    resource = begun["resource"]
+    assert found["resources"] == [
+        {"urn": "first"},
+        {**resource, "id": "stampchat/chat", "outputs": resource["inputs"]},
+    ]
+    assert found["pending_operations"] == [other]
+    assert list(pulumi.workspace.state.glob("*.json")) == []

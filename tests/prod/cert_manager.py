@@ -17,7 +17,7 @@ from deployer.oci import Entry, ImageSpec, write_archive, write_layer
 from deployer.report import Silent
 from deployer.versions import machine_arch
 from deployer.workspace import Workspace
-from tests.order.objects import ApiError, Objects
+from tests.order.objects import ApiError, Objects, eventually
 from tests.tools import go_module, go_tool, go_tools
 
 # The last release whose commands are part of its module.
@@ -36,7 +36,7 @@ PATIENT |= {"timeoutSeconds": 20}
 
 
 def install_cert_manager(workspace: Workspace, kubeconfig: Path, *, nameserver: str) -> None:
-    """Put cert-manager into an embedded cluster; what waits for it is the caller's to wait for.
+    """Put cert-manager into an embedded cluster; await_cert_manager waits until it serves.
 
     Args:
         workspace: the cluster's.
@@ -50,6 +50,22 @@ def install_cert_manager(workspace: Workspace, kubeconfig: Path, *, nameserver: 
     # Definitions come first in what Helm prints, and the webhooks, which have to be served by then, last.
     for manifest in _render(list(images), nameserver):
         objects.apply(manifest)
+
+
+def await_cert_manager(kubeconfig: Path) -> None:
+    """Wait until its webhook takes an issuer, as `cmctl check api` does: until then every object of its is refused."""
+    objects = Objects(kubeconfig)
+    issuer: dict[str, Any] = {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer"}
+    issuer |= {"metadata": {"name": "nobody"}, "spec": {"selfSigned": {}}}
+
+    def is_taken() -> bool:
+        try:
+            objects.apply(issuer, dry_run=True)
+        except ApiError:
+            return False
+        return True
+
+    eventually(is_taken, "cert-manager takes an issuer")
 
 
 def remove_cert_manager(kubeconfig: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.workspace import Workspace
-from tests.prod.cert_manager import install_cert_manager
+from tests.prod.cert_manager import await_cert_manager, install_cert_manager
 from tests.prod.pebble import Names, Pebble, names, pebble
 
 
@@ -19,10 +19,16 @@ class Issuing:
     Attributes:
         names: where the world believes that a name leads; nowhere until it is told.
         pebble: the ACME server.
+        kubeconfig: the cluster that cert-manager runs in.
     """
 
     names: Names
     pebble: Pebble
+    kubeconfig: Path
+
+    def await_ready(self) -> None:
+        """Wait until cert-manager serves."""
+        await_cert_manager(self.kubeconfig)
 
 
 @contextmanager
@@ -37,4 +43,4 @@ def issuing(workspace: Workspace, kubeconfig: Path, *, host: str, folder: Path) 
     """
     with names(host, folder / "names.log") as dns, pebble(host, folder / "pebble", dns) as acme:
         install_cert_manager(workspace, kubeconfig, nameserver=dns.address)
-        yield Issuing(dns, acme)
+        yield Issuing(dns, acme, kubeconfig)

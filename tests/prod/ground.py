@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kubernetes.client import CoreV1Api
+from kubernetes.client import AppsV1Api, CoreV1Api
 from kubernetes.config import new_client_from_config
 
 from deployer import cluster, images
@@ -168,6 +170,19 @@ class Ground:
             "stampchat:maxReplicas": 4,
         }
         change_stack_file(self.checkout.root / "Pulumi.prod.yaml", config, {})
+
+    def kill_an_up(self) -> None:
+        """Begin the first update, and kill its command while a Deployment is being made."""
+        with (
+            self.checkout.begin("up", "--stack", "prod", "--yes") as process,
+            new_client_from_config(str(self.kubeconfig)) as client,
+        ):
+            listed = AppsV1Api(client).list_namespaced_deployment
+            while process.poll() is None and not listed("stampchat").items:
+                time.sleep(0.05)
+            process.kill()
+            _, err = process.communicate()
+        assert process.returncode == -signal.SIGKILL, err
 
     def up(self) -> Any:
         """Bring the stack up, or up to date, and return what that printed."""

@@ -30,6 +30,15 @@ def pods(api: ApiClient) -> list[Any]:
     return [pod for pod in found if pod.metadata.deletion_timestamp is None]
 
 
+def test_an_update_that_was_killed_was_taken_up_by_the_next(ground: Ground) -> None:
+    """What it had made stayed, and what it was making was taken in."""
+    changes = ground.first["changes"]
+
+    assert changes["same"] > 5
+    assert changes["create"] > 5
+    assert set(changes) == {"same", "create"}
+
+
 def test_three_pods_of_each_are_ready(api: ApiClient) -> None:
     apps = AppsV1Api(api)
     found = [item for name in NAMESPACES for item in apps.list_namespaced_deployment(name).items]

@@ -100,6 +100,7 @@ def tls(embedded_cluster: EmbeddedCluster, tmp_path_factory: pytest.TempPathFact
         acme = {"server": world.pebble.directory, "caBundle": world.pebble.authority, "email": "ops@stampchat.app"}
         config = {**PROD_GATEWAY_API, "stampchat:hostname": HOST, "stampchat:acme": json.dumps(acme)}
         manifests = objects_of("prod", config, load_images(embedded_cluster), folder)
+        world.await_ready()
         place(objects, [with_echoes(item) for item in manifests if item["kind"] != "HorizontalPodAutoscaler"])
         core = CoreV1Api(connection)
         status = {"status": {"loadBalancer": {"ingress": [{"ip": node}]}}}

@@ -37,7 +37,7 @@ def limits(still_rates: None) -> Limits:  # noqa: ARG001  # it only has to be th
 
 
 @pytest.fixture(autouse=True)
-async def abandoned() -> AsyncIterator[None]:
+async def abandoned(chat: ChatService) -> AsyncIterator[None]:  # noqa: ARG001  # ends before it, which else waits for them
     """Abort what a test has opened, failed or not."""
     yield
     while raw.opened:
