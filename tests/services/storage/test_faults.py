@@ -233,10 +233,12 @@ async def test_a_statement_that_the_server_ends_stores_nothing(
     ada = await house.login("Ada")
     room = await house.make_room(ada["token"])
     topic = f"room:{room['topic']}"
-    admin = await asyncpg.connect(durable.url("postgres"))
-    await admin.execute("ALTER DATABASE faults_chat SET statement_timeout = '2s'")
-    await admin.fetch(OTHERS, "faults_chat")
     phoenix = await house.enter(ada["token"], room["topic"])
+    admin = await asyncpg.connect(durable.url("postgres"))
+    # Long enough for what waits for nobody, on a machine that does much else.
+    await admin.execute("ALTER DATABASE faults_chat SET statement_timeout = '4s'")
+    await admin.fetch(OTHERS, "faults_chat")
+    await house.ready("chat")
 
     async with holding(durable):
         assert "database" in await say_error(phoenix, topic, "shout", {"message": "hello", "id": "1"})
