@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 import pytest
 
+from deployer.ready import fetch_status
 from deployer.smoke import smoke
+from infra.catalogue import APPLICATIONS
 from tests.conftest import EmbeddedCluster
 from tests.infra.configs import DEV
-from tests.order.objects import Json, Objects, apply_all, await_ready
+from tests.order.objects import Json, Objects, apply_all, await_ready, eventually
 from tests.order.stack import load_images, objects_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -46,6 +49,11 @@ def shuffle(manifests: list[Json]) -> list[Json]:
     return random.Random(seed).sample(manifests, len(manifests))  # noqa: S311  # no secret
 
 
+def are_reached(url: str) -> bool:
+    """Tell whether the gateway leads to every service."""
+    return all(fetch_status(f"{url}/{application.key}/test") == HTTPStatus.OK for application in APPLICATIONS)
+
+
 @pytest.mark.parametrize("order", [reverse, shuffle])
 def test_everything_becomes_ready(
     embedded_cluster: EmbeddedCluster,
@@ -57,6 +65,8 @@ def test_everything_becomes_ready(
     rounds = apply_all(objects, order(manifests))
     print(f"applied in {rounds} rounds")  # noqa: T201
     await_ready(objects, manifests)
+    # The gateway hears of a pod that has become ready a moment later.
+    eventually(lambda: are_reached(embedded_cluster.info.url), "an answer of each service through the gateway")
     results = smoke(embedded_cluster.info.url, lambda _: None)
 
     assert all(result.passed for result in results)
