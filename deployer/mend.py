@@ -18,6 +18,8 @@ from deployer.stack import is_embedded
 
 # How both the official plugin and ours sign what they apply.
 _SIGNATURE = "pulumi-kubernetes"
+# Where both keep that signature in the state.
+FIELD_MANAGER = "__fieldManager"
 _SECONDS = 120
 _PAUSE = 0.2
 
@@ -99,9 +101,7 @@ def _clear(pulumi: Pulumi, settings: Mapping[str, Any], begun: Sequence[Begun], 
     """Settle each object that may exist, then let the engine look at the rest.
 
     In a cluster of ours what was begun is taken back: it is seconds old, nothing waits for it, and it is made anew. In
-    anybody else's nothing is ever deleted unasked, so what exists is taken in as it is. The plugin that was killed took
-    with it the name under which it signed the object's fields: a later change of one is a conflict with that name, and
-    `up --take-over` settles it.
+    anybody else's nothing is ever deleted unasked, so what exists is taken in as it is.
     """
     if begun:
         kube = Kube(pulumi.workspace, settings)
@@ -109,28 +109,35 @@ def _clear(pulumi: Pulumi, settings: Mapping[str, Any], begun: Sequence[Begun], 
             for item in begun:
                 report.note(f"taking back {item}")
                 take_back(kube, item)
-        elif there := [item for item in begun if exists(kube, item)]:
+        elif there := {item: manager for item in begun if (manager := find_manager(kube, item))}:
             report.note(f"taking in {', '.join(map(str, there))}")
             take_in(pulumi, there)
     pulumi.read("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
 
 
-def take_in(pulumi: Pulumi, begun: Sequence[Begun]) -> None:
+def take_in(pulumi: Pulumi, begun: Mapping[Begun, str]) -> None:
     """Write objects that exist into the state, for the engine to read them.
 
-    The engine's own --import-pending-creates marks them for an import that none of its commands carries out.
+    The engine's own --import-pending-creates marks them for an import that none of its commands carries out. And the
+    plugin that was killed signed their fields with a name that is in no state: without it, each later change of one
+    would be a conflict with a manager that nobody is.
+
+    Args:
+        pulumi: the engine on the stack.
+        begun: the objects, each with the manager that signed its fields.
     """
     exported = json.loads(pulumi.read("stack", "export"))
     deployment = exported["deployment"]
-    ids = {item.urn: item.id for item in begun}
+    taken = {item.urn: (item.id, manager) for item, manager in begun.items()}
     for operation in deployment["pending_operations"]:
         resource = operation["resource"]
-        if operation["type"] == "creating" and resource["urn"] in ids:
+        if operation["type"] == "creating" and resource["urn"] in taken:
             # Behind everything: whatever it depends on was made before it was begun.
-            known = {**resource, "id": ids[resource["urn"]], "outputs": resource["inputs"]}
-            deployment["resources"].append(known)
+            name, manager = taken[resource["urn"]]
+            outputs = {**resource["inputs"], FIELD_MANAGER: manager}
+            deployment["resources"].append({**resource, "id": name, "outputs": outputs})
     deployment["pending_operations"] = [
-        operation for operation in deployment["pending_operations"] if operation["resource"]["urn"] not in ids
+        operation for operation in deployment["pending_operations"] if operation["resource"]["urn"] not in taken
     ]
     with NamedTemporaryFile("w", dir=pulumi.workspace.state, suffix=".json", encoding="utf-8") as file:
         json.dump(exported, file)
@@ -138,8 +145,8 @@ def take_in(pulumi: Pulumi, begun: Sequence[Begun]) -> None:
         pulumi.read("stack", "import", "--file", file.name)
 
 
-def exists(kube: Kube, begun: Begun) -> bool:
-    """Tell whether an object that an engine of ours has begun to make is there.
+def find_manager(kube: Kube, begun: Begun) -> str:
+    """Return under which name an engine of ours made an object; nothing if it is not there.
 
     Raises:
         DeployError: it is somebody else's, or the cluster does not say.
@@ -152,13 +159,12 @@ def exists(kube: Kube, begun: Begun) -> bool:
         objects = dynamic.DynamicClient(kube.connection).resources.get(api_version=begun.api_version, kind=begun.kind)
         found = objects.get(**begun.where).to_dict()
     except ResourceNotFoundError:
-        return False
+        return ""
     except ApiException as error:
         if error.status == 404:  # noqa: PLR2004  # it was never made
-            return False
+            return ""
         raise DeployError(f"The cluster does not say whether {begun} exists.", said=str(error.reason)) from error
-    _require_ours(begun, found)
-    return True
+    return _require_ours(begun, found)
 
 
 def take_back(kube: Kube, begun: Begun) -> bool:
@@ -194,11 +200,13 @@ def take_back(kube: Kube, begun: Begun) -> bool:
         return asked
 
 
-def _require_ours(begun: Begun, found: Mapping[str, Any]) -> None:
+def _require_ours(begun: Begun, found: Mapping[str, Any]) -> str:
     managers = [str(entry.get("manager", "")) for entry in found["metadata"].get("managedFields") or []]
-    if not any(manager.startswith(_SIGNATURE) for manager in managers):
+    ours = next((manager for manager in managers if manager.startswith(_SIGNATURE)), "")
+    if not ours:
         raise DeployError(
             f"{begun} exists, and it is not this stack's.",
             said=f"its fields were set by {', '.join(managers) or 'nobody known'}",
             advice="Delete it or rename it, then run the same command again.",
         )
+    return ours

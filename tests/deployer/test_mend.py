@@ -89,7 +89,7 @@ def test_on_a_cluster_that_is_not_ours_what_exists_is_taken_in(pulumi: Pulumi, m
     )
     taken: list[str] = []
     monkeypatch.setattr(subject, "Kube", lambda *_: object())
-    monkeypatch.setattr(subject, "exists", lambda _, begun: begun.name == "chat")
+    monkeypatch.setattr(subject, "find_manager", lambda _, begun: "ours" if begun.name == "chat" else "")
     monkeypatch.setattr(subject, "take_in", lambda _, begun: taken.extend(map(str, begun)))
     monkeypatch.setattr(subject, "take_back", lambda *_: pytest.fail("something was deleted"))
 
@@ -110,13 +110,17 @@ def test_what_is_taken_in_stands_in_the_state_behind_all_it_needs(pulumi: Pulumi
         f'#!/bin/sh\ncase "$*" in *export*) cat {folder}/state;; *) cp "$4" {folder}/imported;; esac\n'
     )
 
-    subject.take_in(pulumi, parse_begun([begun]))
+    subject.take_in(pulumi, dict.fromkeys(parse_begun([begun]), "pulumi-kubernetes-1"))
 
     found = json.loads((folder / "imported").read_text())["deployment"]
     resource = begun["resource"]
     assert found["resources"] == [
         {"urn": "first"},
-        {**resource, "id": "stampchat/chat", "outputs": resource["inputs"]},
+        {
+            **resource,
+            "id": "stampchat/chat",
+            "outputs": {**resource["inputs"], "__fieldManager": "pulumi-kubernetes-1"},
+        },
     ]
     assert found["pending_operations"] == [other]
     assert list(pulumi.workspace.state.glob("*.json")) == []
