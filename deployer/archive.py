@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from deployer.files import write_private
+
 # A state of a thousand resources has a few megabytes; what unpacks to far more was made to.
 MOST_BYTES = 256 * 1024 * 1024
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    _write(path, text.encode())
 
 
 def write_archive(path: Path, files: Mapping[str, str]) -> None:
@@ -26,7 +22,7 @@ def write_archive(path: Path, files: Mapping[str, str]) -> None:
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o600
             archive.addfile(member, io.BytesIO(content))
-    _write(path, buffer.getvalue())
+    write_private(path, buffer.getvalue())
 
 
 def read_archive(path: Path) -> dict[str, str]:
@@ -47,14 +43,3 @@ def read_archive(path: Path) -> dict[str, str]:
                 raise ValueError(member.name)
             files[member.name] = content.read().decode()
     return files
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

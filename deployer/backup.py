@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployer.archive import read_archive, write_archive, write_private
+from deployer.archive import read_archive, write_archive
 from deployer.checks import check_stack_name
 from deployer.engine import ensure_engine
 from deployer.errors import DeployError, ProcessError, UsageError
+from deployer.files import write_private
 from deployer.outputs import require_state
-from deployer.project import load_project, passphrase_file, write_project
+from deployer.project import load_project, passphrase_file, team_passphrase_file, write_project
 from deployer.pulumi_process import Pulumi, engine_environment, silence_log
 from deployer.report import Report
 from deployer.stack import is_embedded, local_values, set_state_aside
@@ -199,7 +200,7 @@ def _read_passphrase(workspace: Workspace) -> str:
     """Read the passphrase where the engine would."""
     if _PASSPHRASE in os.environ:
         return os.environ[_PASSPHRASE]
-    return Path(os.environ.get(f"{_PASSPHRASE}_FILE") or passphrase_file(workspace)).read_text(encoding="utf-8").strip()
+    return team_passphrase_file(workspace).read_text(encoding="utf-8").strip()
 
 
 def _read(path: Path, stack: str) -> dict[str, str]:
@@ -264,22 +265,17 @@ def _keep_stack_file(workspace: Workspace, stack: str, text: str) -> Path | None
 
 def _import(pulumi: Pulumi, exported: str, settings: Mapping[str, Any]) -> None:
     provider = settings.get("secretsprovider")
-    path = pulumi.workspace.state / "restored" / "state.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_private(path, exported)
     try:
         if not pulumi.exists():
             kept = ["--secrets-provider", str(provider)] if provider else []
             pulumi.read("stack", "init", pulumi.stack, *kept, stack_option=False)
-        pulumi.read("stack", "import", "--file", str(path))
+        pulumi.import_state(exported)
     except ProcessError as error:
         raise DeployError(
             f"The engine does not take the state of stack {pulumi.stack}.",
             said=error.said,
             advice=f"What was here before is in {pulumi.workspace.state / 'lost'}.",
         ) from error
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _put_back(workspace: Workspace, pulumi: Pulumi, files: Mapping[str, str]) -> None:

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from deployer.errors import DeployError
@@ -18,8 +17,6 @@ from deployer.stack import is_embedded
 
 # How both the official plugin and ours sign what they apply.
 _SIGNATURE = "pulumi-kubernetes"
-# Where both keep that signature in the state.
-FIELD_MANAGER = "__fieldManager"
 _SECONDS = 120
 _PAUSE = 0.2
 
@@ -126,6 +123,8 @@ def take_in(pulumi: Pulumi, begun: Mapping[Begun, str]) -> None:
         pulumi: the engine on the stack.
         begun: the objects, each with the manager that signed its fields.
     """
+    from deployer.plugins.kubernetes.state import FIELD_MANAGER
+
     exported = json.loads(pulumi.read("stack", "export"))
     deployment = exported["deployment"]
     taken = {item.urn: (item.id, manager) for item, manager in begun.items()}
@@ -139,10 +138,7 @@ def take_in(pulumi: Pulumi, begun: Mapping[Begun, str]) -> None:
     deployment["pending_operations"] = [
         operation for operation in deployment["pending_operations"] if operation["resource"]["urn"] not in taken
     ]
-    with NamedTemporaryFile("w", dir=pulumi.workspace.state, suffix=".json", encoding="utf-8") as file:
-        json.dump(exported, file)
-        file.flush()
-        pulumi.read("stack", "import", "--file", file.name)
+    pulumi.import_state(json.dumps(exported))
 
 
 def find_manager(kube: Kube, begun: Begun) -> str:
@@ -151,13 +147,11 @@ def find_manager(kube: Kube, begun: Begun) -> str:
     Raises:
         DeployError: it is somebody else's, or the cluster does not say.
     """
-    from kubernetes import dynamic
     from kubernetes.client.exceptions import ApiException
     from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
     try:
-        objects = dynamic.DynamicClient(kube.connection).resources.get(api_version=begun.api_version, kind=begun.kind)
-        found = objects.get(**begun.where).to_dict()
+        found = _objects(kube, begun).get(**begun.where).to_dict()
     except ResourceNotFoundError:
         return ""
     except ApiException as error:
@@ -176,14 +170,13 @@ def take_back(kube: Kube, begun: Begun) -> bool:
     Raises:
         DeployError: it is somebody else's, or does not go.
     """
-    from kubernetes import dynamic
     from kubernetes.client.exceptions import ApiException
     from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
     deadline = time.monotonic() + _SECONDS
     asked = False
     try:
-        objects = dynamic.DynamicClient(kube.connection).resources.get(api_version=begun.api_version, kind=begun.kind)
+        objects = _objects(kube, begun)
         while True:
             _require_ours(begun, objects.get(**begun.where).to_dict())
             if not asked:
@@ -198,6 +191,13 @@ def take_back(kube: Kube, begun: Begun) -> bool:
         if error.status != 404:  # noqa: PLR2004  # gone is what was wanted
             raise DeployError(f"{begun} could not be taken back.", said=str(error.reason)) from error
         return asked
+
+
+def _objects(kube: Kube, begun: Begun) -> Any:
+    """Return what asks the API for objects of a kind; a kind that is not served is a ResourceNotFoundError."""
+    from kubernetes import dynamic
+
+    return dynamic.DynamicClient(kube.connection).resources.get(api_version=begun.api_version, kind=begun.kind)
 
 
 def _require_ours(begun: Begun, found: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from deployer.errors import UsageError
+from deployer.files import write_whole
 from deployer.workspace import Workspace
 
 _SALT = "encryptionsalt"
@@ -118,7 +119,12 @@ def passphrase_place(workspace: Workspace) -> str:
     """Name where the passphrase comes from, for people."""
     if "PULUMI_CONFIG_PASSPHRASE" in os.environ:
         return "the variable PULUMI_CONFIG_PASSPHRASE"
-    return os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE") or str(passphrase_file(workspace))
+    return str(team_passphrase_file(workspace))
+
+
+def team_passphrase_file(workspace: Workspace) -> Path:
+    """Return the file with the passphrase of a stack that a team deploys: one that the environment names, or ours."""
+    return Path(os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE") or passphrase_file(workspace))
 
 
 def ensure_passphrase(workspace: Workspace, stack: str, tracked: Mapping[str, Any]) -> None:
@@ -161,6 +167,4 @@ def ensure_passphrase(workspace: Workspace, stack: str, tracked: Mapping[str, An
 def _write(path: Path, text: str) -> None:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_whole(path, text)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployer.files import write_whole
 from deployer.images import BuiltImage, make_images, save_references
 from deployer.images.build import SHORT
 from deployer.images.contents import read_contents
@@ -53,8 +54,8 @@ def document_images(images: dict[str, BuiltImage], report: Report) -> None:
                 continue
             report.note(f"listing what is in {name} for {built.arch}")
             contents = read_contents(built)
-            _write(notices, write_notices(name, built, contents).encode())
-            _write(sbom, write_sbom(name, built, contents))
+            write_whole(notices, write_notices(name, built, contents))
+            write_whole(sbom, write_sbom(name, built, contents))
 
 
 def push_images(
@@ -105,9 +106,3 @@ def push_images(
         )
     save_references(file or workspace.images, {own_name: image.reference for own_name, image in published.items()})
     return published
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)

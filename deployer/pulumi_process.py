@@ -12,10 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from deployer.errors import ProcessError, StoppedError
-from deployer.project import IS_NOT_OURS, load_checkpoint, passphrase_file, project_folder, state_file
+from deployer.project import (
+    IS_NOT_OURS,
+    load_checkpoint,
+    passphrase_file,
+    project_folder,
+    state_file,
+    team_passphrase_file,
+)
 from deployer.workspace import Workspace
 
 
@@ -35,9 +43,7 @@ def engine_environment(
     environ = {
         "PULUMI_HOME": str(workspace.pulumi_home),
         "PULUMI_BACKEND_URL": here if embedded else os.environ.get("PULUMI_BACKEND_URL") or here,
-        "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase_file(workspace))
-        if embedded
-        else _passphrase_of_a_team(workspace),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str((passphrase_file if embedded else team_passphrase_file)(workspace)),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PYTHONPATH": str(workspace.root),
         "PATH": os.pathsep.join([*(str(path) for path in paths), os.environ.get("PATH", os.defpath)]),
@@ -47,10 +53,6 @@ def engine_environment(
     if stand_in:
         environ["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "1"
     return environ
-
-
-def _passphrase_of_a_team(workspace: Workspace) -> str:
-    return os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE") or str(passphrase_file(workspace))
 
 
 def silence_log(workspace: Workspace) -> None:
@@ -105,6 +107,21 @@ class Pulumi:
             return load_checkpoint(self.workspace, self.stack)
         exported = json.loads(self.read("stack", "export")) if self.exists() else {}
         return dict(exported.get("deployment") or {})
+
+    def import_state(self, exported: str) -> None:
+        """Put a state in the place of the stack's own.
+
+        Args:
+            exported: what `stack export` printed; secret in it is encrypted.
+
+        Raises:
+            ProcessError: the engine does not take it.
+        """
+        # The engine reads it from a file alone, and only its owner can read this one.
+        with NamedTemporaryFile("w", dir=self.workspace.state, suffix=".json", encoding="utf-8") as file:
+            file.write(exported)
+            file.flush()
+            self.read("stack", "import", "--file", file.name)
 
     def read(self, *args: str, stack_option: bool = True) -> str:
         """Run a command that changes no resource and return what it prints.

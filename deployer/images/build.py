@@ -12,6 +12,7 @@ from pathlib import Path
 from deployer import oci
 from deployer.errors import DeployError
 from deployer.fetch.atomic import exclusive
+from deployer.files import write_whole
 from deployer.images.platforms import parse_platforms
 from deployer.images.recipe import Recipe
 from deployer.oci import Built
@@ -99,9 +100,7 @@ def save_references(path: Path, references: Mapping[str, str]) -> None:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_whole(path, text)
 
 
 def _archive(name: str, builds: Sequence[Built], folder: Path, report: Report) -> BuiltImage:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deployer.errors import DeployError, ProcessError, UsageError
 from deployer.fetch.debian import fetch_packages
+from deployer.files import write_whole
 from deployer.report import Report
 from deployer.versions import load_versions, machine_arch
 
@@ -112,9 +113,7 @@ def write_lock(path: Path, *, cache: Path, report: Report) -> list[str]:
         lines.append(f"\n[{arch}]\n")
         lines += [f'"{deb.name}" = "sha256:{_digest(deb).removeprefix("sha256:")}"\n' for deb in debs]
         new += [deb.name for deb in debs if deb.name not in before.get(arch, {})]
-    part = path.with_name(f".{path.name}.part")
-    part.write_text("".join(lines), encoding="utf-8")
-    part.replace(path)
+    write_whole(path, "".join(lines))
     return new
 
 

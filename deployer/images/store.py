@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.fetch.atomic import exclusive
+from deployer.files import write_whole
 from deployer.oci import Entry, Layer, write_layer
 
 
@@ -67,7 +68,5 @@ def _load(record: Path, path: Path) -> Layer | None:
 
 
 def _save(record: Path, layer: Layer) -> None:
-    part = record.with_name(f".{record.name}.part")
     said = {name: value for name, value in vars(layer).items() if name != "path"}
-    part.write_text(json.dumps(said), encoding="utf-8")
-    part.replace(record)
+    write_whole(record, json.dumps(said))

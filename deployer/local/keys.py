@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from pathlib import Path
 
+from deployer.files import write_private
 from deployer.local.layout import SERVICES, Layout
-
-_PRIVATE = 0o600
 
 
 def ensure_keys(layout: Layout) -> None:
@@ -44,17 +42,6 @@ def database_url_file(layout: Layout, service: str) -> Path:
 def read_secret(path: Path) -> str:
     """Return a secret."""
     return path.read_text(encoding="utf-8").strip()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def public_key(private_key: str) -> tuple[str, str]:

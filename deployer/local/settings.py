@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from deployer.local.keys import database_url_file, password_file, read_secret, write_private
+from deployer.files import write_private
+from deployer.local.keys import database_url_file, password_file, read_secret
 from deployer.local.layout import AUTH, CHAT, NOTIFICATIONS, SERVICES, Layout, Service
 from deployer.local.options import Firebase
 from deployer.local.places import LOOPBACK, Places

@@ -1,9 +1,10 @@
-"""Write files that are whole or not there, and readable by their owner alone."""
+"""Write what a cluster is made of: readable by its owner alone, and in folders that come with it."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from deployer import files
 
 
 def write_private(path: Path, content: bytes | str) -> None:
@@ -14,11 +15,4 @@ def write_private(path: Path, content: bytes | str) -> None:
         content: bytes, or text that is written as UTF-8.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())  # a lost encryption key would be lost Secrets
-    fresh.replace(path)
+    files.write_private(path, content)
