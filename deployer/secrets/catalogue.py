@@ -15,6 +15,49 @@ SINCE = f"{NAMESPACE}:secretsSince"
 LEGACY_UNTIL = f"{NAMESPACE}:legacyTokensUntil"
 
 
+def _judge_database(url: str, _project_id: str) -> list[str]:
+    from infra.config import database_url_problems
+
+    return database_url_problems(url)
+
+
+def _name_database(url: str) -> str:
+    from infra.config import parse_database_url
+
+    return str(parse_database_url(url))
+
+
+def _judge_firebase(account: str, project_id: str) -> list[str]:
+    from infra.config import service_account_problems
+
+    return service_account_problems(account, project_id)
+
+
+def _name_firebase(account: str) -> str:
+    from infra.config import service_account_project
+
+    return f"project {service_account_project(account)}"
+
+
+def _judge_legacy(secret: str, _project_id: str) -> list[str]:
+    from infra.config import legacy_secret_problem
+
+    problem = legacy_secret_problem(secret)
+    return [problem] if problem else []
+
+
+def _judge_pull(credentials: str, _project_id: str) -> list[str]:
+    from infra.config import pull_secret_problems
+
+    return pull_secret_problems(credentials)
+
+
+def _name_pull(credentials: str) -> str:
+    from infra.config import pull_secret_hosts
+
+    return f"for {', '.join(pull_secret_hosts(credentials))}"
+
+
 @dataclass(frozen=True)
 class Given:
     """Be a secret that only the user has; it stands encrypted in the stack's file.
@@ -24,12 +67,18 @@ class Given:
         key: its key in the stack's config, without the namespace.
         what: what to ask for, in a few words.
         used_by: the services whose pods mount it, and roll when it changes.
+        judge: what `problems` asks.
+        describe: says of a good value what is no secret in it.
+        is_needed: tells of a stack's config, by full key, whether it cannot do without the secret.
     """
 
     name: str
     key: str
     what: str
     used_by: tuple[str, ...]
+    judge: Callable[[str, str], list[str]] = _judge_database
+    describe: Callable[[str], str] = _name_database
+    is_needed: Callable[[Mapping[str, Any]], bool] = lambda _: True
 
     @property
     def full_key(self) -> str:
@@ -43,35 +92,7 @@ class Given:
             text: the value.
             project_id: the Firebase project that the stack names, or nothing.
         """
-        from infra.config import (
-            database_url_problems,
-            legacy_secret_problem,
-            pull_secret_problems,
-            service_account_problems,
-        )
-
-        if self is FIREBASE:
-            return service_account_problems(text, project_id)
-        if self is PULL:
-            return pull_secret_problems(text)
-        if self is LEGACY:
-            problem = legacy_secret_problem(text)
-            return [problem] if problem else []
-        return database_url_problems(text)
-
-    def is_needed(self, config: Mapping[str, Any]) -> bool:
-        """Tell whether a stack cannot do without it.
-
-        Args:
-            config: the stack's, by full key.
-        """
-        if self is FIREBASE:
-            return bool(config.get(f"{NAMESPACE}:push", "off") == "fcm")
-        if self in MIGRATING:
-            return False
-        if self is PULL:
-            return False
-        return self is not LEGACY or bool(config.get(LEGACY_UNTIL))
+        return self.judge(text, project_id)
 
 
 @dataclass(frozen=True)
@@ -118,21 +139,42 @@ NOTIFICATIONS_DATABASE = Given(
     ("notifications",),
 )
 FIREBASE = Given(
-    "firebase-service-account", "firebaseServiceAccount", "the Firebase service account's JSON file", ("notifications",)
+    "firebase-service-account",
+    "firebaseServiceAccount",
+    "the Firebase service account's JSON file",
+    ("notifications",),
+    judge=_judge_firebase,
+    describe=_name_firebase,
+    is_needed=lambda config: config.get(f"{NAMESPACE}:push", "off") == "fcm",
 )
 LEGACY = Given(
     "legacy-token-secret",
     "legacyTokenSecret",
     "the secret with which the original signed its tokens, in base64",
     _ALL,
+    judge=_judge_legacy,
+    describe=lambda _: "",
+    is_needed=lambda config: bool(config.get(LEGACY_UNTIL)),
 )
 # The kubelet reads it at each pull, so no pod rolls when it changes.
-PULL = Given("image-pull-secret", "imagePullSecret", "the images' registry's credentials: a Docker config.json", ())
+PULL = Given(
+    "image-pull-secret",
+    "imagePullSecret",
+    "the images' registry's credentials: a Docker config.json",
+    (),
+    judge=_judge_pull,
+    describe=_name_pull,
+    is_needed=lambda _: False,
+)
 DATABASES = (AUTH_DATABASE, CHAT_DATABASE, NOTIFICATIONS_DATABASE)
 # For a role that owns the tables, where the service's own does not.
 MIGRATING = tuple(
     Given(
-        f"{service}-migrate-database-url", f"{service}MigrateDatabaseUrl", f"{service}'s role that migrates", (service,)
+        f"{service}-migrate-database-url",
+        f"{service}MigrateDatabaseUrl",
+        f"{service}'s role that migrates",
+        (service,),
+        is_needed=lambda _: False,
     )
     for service in _ALL
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.report import Report
-from deployer.secrets.catalogue import DATABASES, FIREBASE, GENERATED, GIVEN, LEGACY, PULL, SINCE, Generated, Given
+from deployer.secrets.catalogue import DATABASES, GENERATED, GIVEN, SINCE, Generated, Given
 from deployer.secrets.probe import Probe, probe_all
 from deployer.secrets.store import PROJECT, stack_path
 from deployer.secrets.vault import Vault
@@ -83,7 +83,7 @@ def _given(
     stored = config.get(secret.full_key)
     if stored and not isinstance(stored, Mapping):
         problems = (*problems, "stands in the file unencrypted; set it again")
-    described = _describe(secret, text) if not problems else ""
+    described = secret.describe(text) if text and not problems else ""
     problems += (reached.problem,) if reached.problem else ()
     day = str(since.get(secret.key) or "")
     return SecretState(
@@ -114,18 +114,6 @@ def _generated(secret: Generated, config: Mapping[str, Any], made: Mapping[str, 
         used_by=secret.used_by,
         note=note,
     )
-
-
-def _describe(secret: Given, text: str) -> str:
-    from infra.config import parse_database_url, pull_secret_hosts, service_account_project
-
-    if not text:
-        return ""
-    if secret is LEGACY:
-        return ""
-    if secret is PULL:
-        return f"for {', '.join(pull_secret_hosts(text))}"
-    return f"project {service_account_project(text)}" if secret is FIREBASE else str(parse_database_url(text))
 
 
 def _age(day: str) -> int | None:
