@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from deployer.workspace import ROOT
+
+Made = TypeVar("Made", bound="Copy")
 
 
 @dataclass
@@ -33,8 +35,8 @@ class Copy:
     environ: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.environ = {key: value for key, value in os.environ.items() if not key.startswith("STAMPCHAT_HOME")}
-        self.environ["STAMPCHAT_VENV"] = sys.prefix
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("STAMPCHAT_HOME", "PULUMI_"))}
+        self.environ = kept | {"STAMPCHAT_VENV": sys.prefix}
         self.root.mkdir(parents=True, exist_ok=True)
         self.git("init", "--quiet")
         if self.commit:
@@ -58,11 +60,14 @@ class Copy:
         """Run git in the copy and return what it prints."""
         return subprocess.run(["git", *args], cwd=self.root, check=True, capture_output=True, text=True).stdout
 
+    def command(self, *args: str) -> list[str]:
+        """Return how one of the copy's commands is started."""
+        return [str(self.root / "stampchat"), *args]
+
     def begin(self, *args: str) -> subprocess.Popen[str]:
         """Start a command of the copy."""
-        command = [str(self.root / "stampchat"), *args]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd="/", env=self.environ, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(self.command(*args), cwd="/", env=self.environ, stdout=pipe, stderr=pipe, text=True)
 
     def run(self, *args: str, expect: int = 0) -> str:
         """Run a command of the copy and return its result."""
@@ -94,7 +99,13 @@ class Copy:
 @contextmanager
 def in_a_copy(folder: Path, commit: str = "") -> Iterator[Copy]:
     """Make the copy, and leave nothing of it however the journey ends."""
-    copy = Copy(folder, commit)
+    with taken_away(Copy(folder, commit)) as copy:
+        yield copy
+
+
+@contextmanager
+def taken_away(copy: Made) -> Iterator[Made]:
+    """Take a copy's cluster away in the end, with all that it holds."""
     try:
         yield copy
     finally:

@@ -11,7 +11,7 @@ from tests.gateways.client import Gateway
 from tests.gateways.cluster import dev, prod
 from tests.gateways.machine import emissary_stand_in, local
 from tests.infra.configs import DEV, IMAGES, PROD, PROD_GATEWAY_API
-from tests.order.objects import Objects
+from tests.order.objects import Objects, emptied
 from tests.order.stack import load_images, objects_of
 
 EMISSARYS = {"Listener", "Host", "Mapping"}
@@ -36,11 +36,8 @@ def emissary_stand_in_gateway(tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="module")
 def objects(embedded_cluster: EmbeddedCluster) -> Iterator[Objects]:
     """Speak with the cluster, whose namespaces of ours are empty before and gone after."""
-    found = Objects(embedded_cluster.info.kubeconfig)
-    found.remove_stack()
-    yield found
-    found.remove_stack()
-    found.close()
+    with emptied(embedded_cluster.info.kubeconfig) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

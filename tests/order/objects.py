@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -136,6 +137,16 @@ class Objects:
             raise ApiError(answer.status, f"{method} {path}: {text}")
         found: Json = json.loads(text)
         return found
+
+
+@contextmanager
+def emptied(kubeconfig: Path) -> Iterator[Objects]:
+    """Speak with a cluster in which nothing of the stacks is, and leave it so."""
+    found = Objects(kubeconfig)
+    found.remove_stack()
+    yield found
+    found.remove_stack()
+    found.close()
 
 
 def eventually(true: Callable[[], object], what: str, *, patience: float = PATIENCE) -> None:

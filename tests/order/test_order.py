@@ -14,7 +14,7 @@ from deployer.smoke import smoke
 from infra.catalogue import APPLICATIONS
 from tests.conftest import EmbeddedCluster
 from tests.infra.configs import DEV
-from tests.order.objects import Json, Objects, apply_all, await_ready, eventually
+from tests.order.objects import Json, Objects, apply_all, await_ready, emptied, eventually
 from tests.order.stack import load_images, objects_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -29,11 +29,8 @@ def manifests(embedded_cluster: EmbeddedCluster, tmp_path_factory: pytest.TempPa
 @pytest.fixture
 def objects(embedded_cluster: EmbeddedCluster) -> Iterator[Objects]:
     """Speak with a cluster in which nothing of the stack is, and leave it so."""
-    found = Objects(embedded_cluster.info.kubeconfig)
-    found.remove_stack()
-    yield found
-    found.remove_stack()
-    found.close()
+    with emptied(embedded_cluster.info.kubeconfig) as found:
+        yield found
 
 
 def reverse(manifests: list[Json]) -> list[Json]:

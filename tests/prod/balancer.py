@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from kubernetes.client import ApiException, CoreV1Api
 from kubernetes.config import new_client_from_config
 from urllib3.exceptions import HTTPError
 
+from tests.repeating import Repeating
+
 PAUSE = 0.2
 
 
-class Balancer(threading.Thread):
+class Balancer(Repeating):
     """Watch a cluster's Services over its real API, as a cloud's controller does, and write where each is reached.
 
     kube-proxy takes it from there: what comes to the node for that address goes to the Service's pods.
@@ -24,19 +25,15 @@ class Balancer(threading.Thread):
     """
 
     def __init__(self, kubeconfig: Path, address: str) -> None:
-        super().__init__(daemon=True)
+        super().__init__(PAUSE)
         self._address = address
         self._client = new_client_from_config(str(kubeconfig))
         self._core = CoreV1Api(self._client)
-        self._enough = threading.Event()
 
-    def run(self) -> None:
-        """Look again and again; a cluster that does not answer is asked once more."""
-        while not self._enough.wait(PAUSE):
-            try:
-                self._assign()
-            except (ApiException, HTTPError, OSError):
-                continue
+    def once(self) -> None:
+        """Look for such Services; a cluster that does not answer is asked again the next time."""
+        with suppress(ApiException, HTTPError, OSError):
+            self._assign()
 
     def _assign(self) -> None:
         wanted = {"status": {"loadBalancer": {"ingress": [{"ip": self._address}]}}}
@@ -45,11 +42,6 @@ class Balancer(threading.Thread):
                 name, namespace = service.metadata.name, service.metadata.namespace
                 self._core.patch_namespaced_service_status(name, namespace, wanted, _request_timeout=5)
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        self.join()
+        super().__exit__()
         self._client.close()

@@ -7,15 +7,12 @@ stood in for, each part by a module beside this one.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +23,8 @@ from kubernetes.config import new_client_from_config
 from deployer import cluster, images
 from deployer.report import Silent
 from deployer.stack_file import change_stack_file
-from deployer.workspace import ROOT, Workspace, load_workspace
+from deployer.workspace import Workspace, load_workspace
+from tests.checkouts import Copy, taken_away
 from tests.ports import free_port
 from tests.prod.balancer import Balancer
 from tests.prod.certificates import Issuing, issuing
@@ -50,25 +48,17 @@ ADAPTED = {
 _WITH_NAMES = 'mount --bind "$0" /etc/hosts && exec "$@"'
 
 
-@dataclass
-class Checkout:
-    """Be a copy of the checkout as git would clone it, changes that are not committed yet included."""
-
-    root: Path
-    environ: dict[str, str] = field(init=False)
+class Checkout(Copy):
+    """Be a copy of the checkout in whose commands names resolve as the ground has them."""
 
     def __post_init__(self) -> None:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("STAMPCHAT_HOME", "PULUMI_"))}
-        self.environ = kept | {"STAMPCHAT_VENV": sys.prefix}
-        self.hosts = self.root.parent / "hosts"
+        super().__post_init__()
         self.hosts.write_bytes(Path("/etc/hosts").read_bytes())
-        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-        for name in filter(None, names.split("\0")):
-            if (ROOT / name).is_file():
-                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, self.root / name)
-        subprocess.run(["git", "init", "--quiet"], cwd=self.root, check=True)
+
+    @property
+    def hosts(self) -> Path:
+        """What stands in for the machine's own file of names."""
+        return self.root.parent / "hosts"
 
     @property
     def workspace(self) -> Workspace:
@@ -86,28 +76,12 @@ class Checkout:
         assert text.count(old) == 1, f"{name} holds {old!r} {text.count(old)} times"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
-    def begin(self, *args: str, with_names: bool = True) -> subprocess.Popen[str]:
-        """Start one of our commands."""
-        command = [str(self.root / "stampchat"), *args]
-        if with_names:
-            command = ["unshare", "--mount", "sh", "-c", _WITH_NAMES, str(self.hosts), *command]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd="/", env=self.environ, stdout=pipe, stderr=pipe, text=True)
-
-    def run(self, *args: str, expect: int = 0, with_names: bool = True) -> str:
-        """Run one of our commands, and return what it printed.
-
-        Raises:
-            AssertionError: it ended otherwise than expected.
-        """
-        with self.begin(*args, with_names=with_names) as process:
-            out, err = process.communicate()
-        assert process.returncode == expect, f"./stampchat {' '.join(args)}: {process.returncode}\n{out}\n{err}"
-        return out
-
-    def json(self, *args: str) -> Any:
-        """Run one of our commands, and return the JSON that it printed."""
-        return json.loads(self.run(*args, "--json"))
+    def command(self, *args: str) -> list[str]:
+        """Start it where the names are; but a cluster's own mounts have to be seen by every other command."""
+        own = super().command(*args)
+        if args[0] == "cluster":
+            return own
+        return ["unshare", "--mount", "sh", "-c", _WITH_NAMES, str(self.hosts), *own]
 
 
 @dataclass
@@ -198,11 +172,9 @@ class Ground:
 @contextmanager
 def open_ground(folder: Path) -> Iterator[Ground]:
     """Make the ground, and leave nothing of it."""
-    (folder / "checkout").mkdir(parents=True)
-    checkout = Checkout(folder / "checkout")
     with ExitStack() as stack:
-        stack.callback(_purge, checkout)
-        checkout.run("cluster", "up", "--port", str(free_port()), with_names=False)
+        checkout = stack.enter_context(taken_away(Checkout(folder / "checkout")))
+        checkout.run("cluster", "up", "--port", str(free_port()))
         number = json.loads(checkout.workspace.instance.read_text())["number"]
         kubeconfig = cluster.kubeconfig(checkout.workspace)
         host, node = f"10.231.{number}.1", f"10.231.{number}.2"
@@ -226,11 +198,6 @@ def open_ground(folder: Path) -> Iterator[Ground]:
 def context_of(kubeconfig: Path) -> str:
     """Name a kubeconfig's context."""
     return str(yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))["current-context"])
-
-
-def _purge(checkout: Checkout) -> None:
-    with checkout.begin("cluster", "down", "--purge", "--yes", with_names=False) as process:
-        process.communicate()
 
 
 def _public_address(number: int, checkout: Checkout) -> str:

@@ -6,11 +6,10 @@ import contextlib
 import datetime as dt
 import json
 import ssl
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -37,6 +36,7 @@ from tests.order.stack import load_images, objects_of
 from tests.prod.cert_manager import remove_cert_manager
 from tests.prod.certificates import Issuing, issuing
 from tests.prod.pebble import REFUSED
+from tests.repeating import Repeating
 
 pytestmark = pytest.mark.cluster
 
@@ -153,33 +153,23 @@ def _reached(tls: Tls) -> bool:
     return False
 
 
-class Requests(threading.Thread):
+class Requests(Repeating):
     """Ask over and over, with a handshake each time, and keep what was not answered as it should be."""
 
     def __init__(self, gateway: Gateway) -> None:
-        super().__init__(daemon=True)
+        super().__init__(pause=0.02)
         self.gateway = gateway
         self.asked = 0
         self.lost: list[object] = []
-        self._enough = threading.Event()
 
-    def run(self) -> None:
-        while not self._enough.wait(0.02):
-            self.asked += 1
-            try:
-                answer = self.gateway.ask("/auth/test")
-            except OSError as error:
-                self.lost.append(error)
-            else:
-                self.lost += [] if answer.status == 200 else [answer]
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        self.join()
+    def once(self) -> None:
+        self.asked += 1
+        try:
+            answer = self.gateway.ask("/auth/test")
+        except OSError as error:
+            self.lost.append(error)
+        else:
+            self.lost += [] if answer.status == 200 else [answer]
 
 
 def test_a_renewal_disturbs_nobody(tls: Tls) -> None:
