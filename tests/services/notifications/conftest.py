@@ -134,15 +134,19 @@ class Rows:
         )
         return {row["fcm_token"]: row["wait"] for row in await self.connection.fetch(sql)}
 
-    async def make_due(self, *, only_tried: bool = False) -> None:
-        """Let the time pass that everything waits for, or what was tried before; what a worker holds just now may wait.
+    async def make_due(self, *, but_held_for: int | None = None) -> None:
+        """Let the time pass that everything waits for.
 
         Rows that are locked are left out: workers lock them in an order of their own, and would meet us in a deadlock.
+
+        Args:
+            but_held_for: leave out what a worker with a lease of so many seconds has in hand, which would be sent
+                twice; the lease has to be longer than anything else is waited for.
         """
         await self.connection.execute(
-            "UPDATE deliveries SET due_at = now() WHERE id IN (SELECT id FROM deliveries"
-            " WHERE state = 'waiting' AND (NOT $1 OR reason <> '') FOR UPDATE SKIP LOCKED)",
-            only_tried,
+            "UPDATE deliveries SET due_at = now() WHERE id IN (SELECT id FROM deliveries WHERE state = 'waiting'"
+            " AND ($1::int IS NULL OR due_at < now() + $1 / 2 * interval '1 second') FOR UPDATE SKIP LOCKED)",
+            but_held_for,
         )
 
 

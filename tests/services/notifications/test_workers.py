@@ -42,6 +42,8 @@ from tests.services.notifications.fcm_stand_in import (
 )
 
 TTL_SECONDS = 3600.0
+# Longer than any wait, so that what is in hand can be told from what waits.
+LEASE_SECONDS = 100_000
 RunWorkers = Callable[..., Awaitable["Hands"]]
 
 
@@ -213,10 +215,10 @@ async def test_what_is_tried_too_often_or_waits_too_long_is_given_up(
     await outbox.store([notice(1, "ada", "bob", "cy")], TTL_SECONDS)
     await rows.connection.execute("UPDATE deliveries SET expires_at = now() WHERE fcm_token = 'late'")
 
-    await run_workers(tries=3)
+    await run_workers(tries=3, lease_seconds=LEASE_SECONDS)
 
     async def is_settled() -> bool:
-        await rows.make_due(only_tried=True)
+        await rows.make_due(but_held_for=LEASE_SECONDS)
         return await is_done(rows)
 
     await until(is_settled)
@@ -305,7 +307,7 @@ async def test_fcm_down_and_back(outbox: Outbox, rows: Rows, fcm: FcmStandIn, ru
     await rows.register(**{f"u{n}": f"phone-{n}" for n in range(100)})
     await fcm.close()
     await outbox.store([notice(1, *(f"u{n}" for n in range(100)))], TTL_SECONDS)
-    hands = await run_workers(workers=2)
+    hands = await run_workers(workers=2, lease_seconds=LEASE_SECONDS)
     await until(lambda: is_open(hands))
     tried = await rows.connection.fetchval("SELECT sum(attempts) FROM deliveries")
     # Two claims were on their way before anybody knew.
@@ -315,7 +317,7 @@ async def test_fcm_down_and_back(outbox: Outbox, rows: Rows, fcm: FcmStandIn, ru
     await fcm.open()
 
     async def is_settled() -> bool:
-        await rows.make_due(only_tried=True)
+        await rows.make_due(but_held_for=LEASE_SECONDS)
         return await is_done(rows)
 
     await until(is_settled)
