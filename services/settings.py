@@ -247,18 +247,18 @@ def _load_origins(source: Source) -> frozenset[str]:
 
 def load_database(source: Source) -> DatabaseSettings:
     """Read how to reach the database."""
-    usual = DatabaseSettings(url=_database_url(source, "DATABASE_URL_FILE"))
+    usual = DatabaseSettings(url=load_database_url(source, "DATABASE_URL_FILE"))
     separate = bool(source.text("MIGRATE_DATABASE_URL_FILE", ""))
     return DatabaseSettings(
         url=usual.url,
         pool_size=source.integer("DB_POOL_SIZE", usual.pool_size, least=1, most=1000),
         statement_cache=source.integer("DB_STATEMENT_CACHE", usual.statement_cache, most=10_000),
         migrate_seconds=source.integer("MIGRATE_SECONDS", usual.migrate_seconds, least=1, most=3600),
-        migrate_url=_database_url(source, "MIGRATE_DATABASE_URL_FILE") if separate else usual.migrate_url,
+        migrate_url=load_database_url(source, "MIGRATE_DATABASE_URL_FILE") if separate else usual.migrate_url,
     )
 
 
-def _database_url(source: Source, name: str) -> Secret:
+def load_database_url(source: Source, name: str) -> Secret:
     """Read an address; it holds a password, so no problem quotes it."""
     url = source.secret_file(name)
     if not url:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from services.chat.bus import LocalBus
+from services.chat.bus.opening import open_bus
 from services.chat.chat import Chat
 from services.chat.deletion import DELETER, Deleter, add_deletion_route
 from services.chat.dispatcher import Dispatcher, OutboxMetrics
 from services.chat.features import open_features
+from services.chat.features.presence import Presence
 from services.chat.keys import CHAT, SETTINGS, SOCKETS, STORE
 from services.chat.merging import Merger
 from services.chat.metrics import ChatMetrics
@@ -40,20 +41,27 @@ PUSH_SECONDS = 2.0
 @asynccontextmanager
 async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
     """Open what the service needs and close it at the end: sockets first, then what they wrote, then pushes."""
-    async with open_database(settings.database) as database, open_session() as session:
-        metrics, store = Metrics("chat"), Store(database)
-        counted = ChatMetrics(metrics.registry)
-        rooms = Rooms(counted.deliveries.inc)
+    metrics = Metrics("chat")
+    counted = ChatMetrics(metrics.registry)
+    rooms = Rooms(counted.deliveries.inc)
+    async with (
+        open_database(settings.database) as database,
+        open_session() as session,
+        open_bus(settings.bus, url=settings.database, database=database, rooms=rooms, metrics=counted) as opened,
+    ):
+        store, bus = Store(database, opened.commits), opened.bus
+        presence = Presence(settings.feature_limits.presence_sockets, bus.publish)
+        bus.present = presence.deliver
         notifications = Peer("notifications", settings.notifications_url, session, credential=settings.credential)
-        dispatcher = Dispatcher(Outbox(database, rooms.identities), notifications, OutboxMetrics(metrics.registry))
+        dispatcher = Dispatcher(Outbox(database, presence.identities), notifications, OutboxMetrics(metrics.registry))
         dispatcher.start()
-        bus = LocalBus(rooms.deliver)
         chat = Chat(store, bus, dispatcher.wake, settings.limits)
         features = open_features(
             database=database,
             store=store,
             chat=chat,
             publish=bus.publish,
+            presence=presence,
             rooms=rooms,
             limits=settings.limits,
             feature_limits=settings.feature_limits,
@@ -73,6 +81,7 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         counted.gauge("rooms", "Rooms with somebody in them, here.", rooms.__len__)
         counted.gauge("writer_queue", "Messages and changes that wait to be stored.", chat.count_waiting)
         apps = _create_apps(settings, database, metrics)
+        opened.watch(apps.health)
         apps.health.register("notifications", notifications.ping, essential=False)
         apps.public[VERIFIER], apps.public[STORE], apps.public[CHAT] = verifier, store, chat
         apps.public[SETTINGS], apps.public[SOCKETS] = settings, sockets

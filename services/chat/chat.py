@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from services.chat.bus import Bus, Cut, Told
+from services.chat.bus import Bus, Cut, Told, tell_message
 from services.chat.errors import Refusal
 from services.chat.limits import Limits
-from services.chat.models import Change, ChatMessage, Draft, Seat
+from services.chat.models import Change, ChatMessage, Draft, Seat, Stored
 from services.chat.names import bare_topic, parse_id, parse_text, room_topic
 from services.chat.store import NewStamp, Store
 from services.chat.writer import Writer
@@ -61,7 +61,7 @@ class Chat:
 
         async def work() -> None:
             change = await self._store.leave_room(identity, channel_id)
-            self._bus.publish(Cut(room_topic(topic), identity))
+            self._bus.publish(Cut(room_topic(topic), identity, change.newest))
             self._tell_change(change)
 
         await self._writer.change(room_topic(topic), work)
@@ -80,6 +80,7 @@ class Chat:
         seat = None if "\x00" in bare else await self._store.find_seat(identity, bare)
         if seat is None:
             raise Refusal("unauthorized")
+        self._bus.reached(topic, seat.channel_id, seat.newest)
         return seat
 
     async def missed(self, seat: Seat, last_message_id: int) -> list[ChatMessage] | None:
@@ -167,7 +168,7 @@ class Chat:
         if not fits:
             raise Refusal(f"a whisper must have at most {most} bytes")
         told = {"member_id": seat.member_id, "data": data}
-        self._bus.publish(Told(topic, "whisper", told, author=seat.member_id, but=but))
+        self._bus.publish(Told(topic, "whisper", told, author=seat.member_id, is_fleeting=True, but=but))
 
     async def take_turn(self, topic: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do work that stores and tells something else than a message, in its turn among the room's messages.
@@ -189,18 +190,16 @@ class Chat:
         """Finish what is being stored."""
         await self._writer.close()
 
-    def _tell_said(self, topic: str, message: ChatMessage) -> None:
-        self._tell(topic, message)
-        self._notify(message)
+    def _tell_said(self, topic: str, stored: Stored) -> None:
+        self._tell(topic, stored)
+        self._notify(stored.message)
 
     def _tell_change(self, change: Change) -> None:
-        if change.message is not None:
-            self._tell(room_topic(change.topic), change.message)
+        if change.stored is not None:
+            self._tell(room_topic(change.topic), change.stored)
 
-    def _tell(self, topic: str, message: ChatMessage) -> None:
-        # That somebody came or went is said by nobody.
-        author = message.member_id or 0 if message.type == "chat" else 0
-        self._bus.publish(Told(topic, "shout", {"type": "message", "data": message}, message.id, author))
+    def _tell(self, topic: str, stored: Stored) -> None:
+        self._bus.publish(tell_message(topic, stored.message, stored.after))
 
 
 def read_object(payload: Any) -> dict[str, Any]:

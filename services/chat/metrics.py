@@ -31,6 +31,9 @@ class ChatMetrics:
         )
         self.refused = Counter("stampchat_events_limited_total", "Events over a rate.", registry=registry)
         self.crashes = Counter("stampchat_channels_crashed_total", "Channels ended by phx_error.", registry=registry)
+        self.bus_gaps = Counter(
+            "stampchat_bus_gaps_total", "Rooms whose messages the table was asked for.", registry=registry
+        )
         self.join_seconds = Histogram(
             "stampchat_join_seconds", "From a join to its reply.", buckets=SECONDS, registry=registry
         )

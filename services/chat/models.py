@@ -104,11 +104,13 @@ class Seat:
         member_id: the place itself.
         channel_id: the room.
         muted: places of people whom the person has blocked, and hears no more.
+        newest: the room's newest message when it was looked for, where that was asked for.
     """
 
     member_id: int
     channel_id: int
     muted: frozenset[int] = frozenset()
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +131,31 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Be a message that was stored a moment ago.
+
+    Attributes:
+        message: it.
+        after: the one before it in its room; -1 where nobody looked.
+    """
+
+    message: ChatMessage
+    after: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """Say what a join or a leave did.
 
     Attributes:
         topic: the room's.
-        message: what the room is told; nothing when nothing changed.
+        stored: what the room is told; nothing when nothing changed.
+        newest: the room's newest message then.
     """
 
     topic: str
-    message: ChatMessage | None
+    stored: Stored | None
+    newest: int = 0
 
 
 def user_from(row: asyncpg.Record, prefix: str = "") -> User:
@@ -182,4 +199,4 @@ def message_from(row: asyncpg.Record, stamps: tuple[Stamp, ...] = (), member: Me
 
 def seat_from(row: asyncpg.Record) -> Seat:
     """Read a seat out of a row."""
-    return Seat(row["member_id"], row["channel_id"], frozenset(row["muted"]))
+    return Seat(row["member_id"], row["channel_id"], frozenset(row["muted"]), row.get("newest", 0))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from services.chat.batch import Batch, Line
-from services.chat.bus import Cut, Moved, Mute, Note, Told
+from services.chat.bus import ALWAYS, Cut, Moved, Mute, RoomNote, Told
 from services.chat.protocol import Version, encode_payload
 
 # Rooms that moved a while ago are told nothing under their old topic any more.
@@ -49,8 +49,8 @@ class Listener(Protocol):
     def mute(self, member_ids: frozenset[int]) -> None:
         """Want no words of these members from now on."""
 
-    def cut(self) -> None:
-        """End: the person takes no part in the room any more."""
+    def cut(self, message_id: int) -> None:
+        """End, and leave: the person takes no part any more, unless they joined after this message."""
 
 
 class _Room:
@@ -71,10 +71,14 @@ class Rooms:
 
     Args:
         on_tell: called with the number of channels that a broadcast went to.
+
+    Attributes:
+        on_empty: called with the topic of a room that the last one has left.
     """
 
     def __init__(self, on_tell: Callable[[int], None]) -> None:
         self._on_tell = on_tell
+        self.on_empty: Callable[[str], None] = _ignore
         self._rooms: dict[str, _Room] = {}
         self._moved: dict[str, str] = {}
         # Rooms that are told something when the loop's turn is over.
@@ -96,6 +100,7 @@ class Rooms:
             room.listeners.pop(listener, None)
             if not room.listeners:
                 self._rooms.pop(topic, None)
+                self.on_empty(topic)
 
     def flush(self, topic: str) -> None:
         """Tell a room now what it is to be told, since something follows that must come after it."""
@@ -103,7 +108,7 @@ class Rooms:
         if room is not None:
             self._flush(room)
 
-    def deliver(self, note: Note) -> None:
+    def deliver(self, note: RoomNote) -> None:
         """Carry out a note of the bus."""
         match note:
             case Told():
@@ -151,8 +156,7 @@ class Rooms:
     def _cut(self, cut: Cut) -> None:
         for listener in self._listeners(cut.topic):
             if listener.identity == cut.identity:
-                self.leave(cut.topic, listener)
-                listener.cut()
+                listener.cut(cut.message_id)
 
     def _move(self, moved: Moved) -> None:
         # What was waiting to be stored when the room moved still names its old topic.
@@ -161,7 +165,7 @@ class Rooms:
             del self._moved[next(iter(self._moved))]
         for listener in self._listeners(moved.topic):
             self.leave(moved.topic, listener)
-            listener.cut()
+            listener.cut(ALWAYS)
 
     def _mute(self, mute: Mute) -> None:
         for listener in self._listeners(mute.topic):
@@ -172,9 +176,22 @@ class Rooms:
         """Return who is in a room with a live socket, here."""
         return {listener.identity for listener in self._listeners(topic) if listener.is_joined}
 
+    def joined(self) -> set[tuple[str, str]]:
+        """Return who is where: an identity and a topic each."""
+        return {
+            (listener.identity, topic)
+            for topic, room in self._rooms.items()
+            for listener in room.listeners
+            if listener.is_joined
+        }
+
     def _listeners(self, topic: str) -> tuple[Listener, ...]:
         room = self._rooms.get(topic)
         return () if room is None else tuple(room.listeners)
 
     def __len__(self) -> int:
         return len(self._rooms)
+
+
+def _ignore(_topic: str) -> None:
+    pass

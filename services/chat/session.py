@@ -197,7 +197,7 @@ class Session:
         self._shared.rooms.enter(topic, subscription)
         seat = await self._shared.chat.find_seat(self.identity, topic)
         response, after = await self._shared.chat.replay(seat, message.payload)
-        if subscription.is_cut:
+        if subscription.is_cut_from(seat):
             raise Refusal("unauthorized")
         if subscription.is_over:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from services.chat.bus.settings import BusSettings, load_bus
 from services.chat.feature_limits import FeatureLimits, load_feature_limits
 from services.chat.limits import Limits, load_limits
 from services.legacy_tokens import LegacyTokens, load_legacy_tokens
@@ -39,6 +40,7 @@ class ChatSettings:
         feature_limits: what they may do at most beyond the original.
         owns_sockets: whether a socket is ours after its upgrade (services.chat.line), or aiohttp's.
         legacy_tokens: what judges the tokens of the system before ours, for a while after moving.
+        bus: how the replicas tell each other.
     """
 
     server: ServerSettings
@@ -52,6 +54,7 @@ class ChatSettings:
     feature_limits: FeatureLimits = field(default_factory=FeatureLimits)
     owns_sockets: bool = True
     legacy_tokens: LegacyTokens | None = None
+    bus: BusSettings = BusSettings()  # noqa: RUF009  # it cannot be changed
 
 
 def load_settings(source: Source) -> ChatSettings:
@@ -69,4 +72,5 @@ def load_settings(source: Source) -> ChatSettings:
         feature_limits=load_feature_limits(source),
         owns_sockets=source.choice("SOCKET_HANDLER", ("own", "aiohttp"), "own") == "own",
         legacy_tokens=load_legacy_tokens(source),
+        bus=load_bus(source),
     )

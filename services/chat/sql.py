@@ -112,11 +112,11 @@ INFO_TEXT = "SELECT body FROM chat_info_messages WHERE type = $1 ORDER BY random
 ADD_INFO = f"""
 INSERT INTO messages AS g (channel_id, member_id, type, body, inserted_at, updated_at)
 VALUES ($1, $2, 'chat_info', $3, {NOW}, {NOW})
-RETURNING {MESSAGE}
+RETURNING {MESSAGE}, chat_newest($1) AS after
 """
 
 SEAT = f"""
-SELECT m.id AS member_id, m.channel_id, {MUTED} AS muted
+SELECT m.id AS member_id, m.channel_id, {MUTED} AS muted, chat_newest(c.id) AS newest
 FROM channels c
 JOIN members m ON m.channel_id = c.id AND m.is_participant
 JOIN users u ON u.id = m.user_id
@@ -146,28 +146,38 @@ WHERE (g.channel_id, g.id) > ($1::bigint, $2::bigint) AND g.channel_id <= $1 AND
 ORDER BY g.channel_id, g.id LIMIT $3
 """
 
-# Ids are drawn in the order of the batch, so that a room's ids rise in the order in which it is told. A draft whose
-# sender is no participant gives no row; one whose client id is stored already gives a row with stored = false. What is
-# stored is in the outbox of pushes by the same commit.
-ADD_MESSAGES = f"""
-WITH asked AS MATERIALIZED (
-  SELECT a.ordinal, a.member_id, m.channel_id, a.body, a.client_id
-  FROM unnest($1::bigint[], $2::text[], $3::text[]) WITH ORDINALITY AS a (member_id, body, client_id, ordinal)
-  JOIN members m ON m.id = a.member_id AND m.is_participant
-  ORDER BY a.ordinal
-), numbered AS MATERIALIZED (
-  SELECT nextval(pg_get_serial_sequence('messages', 'id')) AS id, asked.*, {NOW} AS inserted_at FROM asked
-), added AS (
-  INSERT INTO messages (id, channel_id, member_id, type, body, client_id, inserted_at, updated_at)
-  SELECT id, channel_id, member_id, 'chat', body, client_id, inserted_at, inserted_at FROM numbered ORDER BY ordinal
-  ON CONFLICT (member_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
-  RETURNING id
-), pushed AS (
-  INSERT INTO push_outbox (message_ids) SELECT array_agg(id ORDER BY id) FROM added HAVING count(*) > 0
-)
-SELECT n.ordinal, n.id, n.inserted_at, n.channel_id, n.member_id, 'chat' AS type, n.body, n.client_id,
-  added.id IS NOT NULL AS stored
-FROM numbered n LEFT JOIN added USING (id)
+# A function of the migrations: what a batch does, and why it is one.
+ADD_MESSAGES = "SELECT * FROM chat_say($1, $2, $3, $4, $5, $6)"
+
+# Whoever holds a room and is not heard of any more must not hold it for good.
+HOLD = "SELECT set_config('idle_in_transaction_session_timeout', '10s', true), chat_hold($1)"
+
+NEWEST_OF_ROOM = "SELECT chat_newest($1)"
+
+# What came after a message of each of several rooms.
+AFTER_EACH = f"""
+SELECT {MESSAGE}
+FROM unnest($1::bigint[], $2::bigint[]) AS asked (channel_id, message_id)
+CROSS JOIN LATERAL (
+  SELECT * FROM messages m
+  WHERE (m.channel_id, m.id) > (asked.channel_id, asked.message_id) AND m.channel_id <= asked.channel_id
+  ORDER BY m.channel_id, m.id LIMIT $3
+) AS g
+ORDER BY g.channel_id, g.id
+"""
+
+# Who of those who listen takes no part any more, and whom the others do not hear.
+SEATS = f"""
+SELECT asked.identity, asked.topic, seat.member_id, seat.muted
+FROM unnest($1::text[], $2::text[]) AS asked (identity, topic)
+LEFT JOIN LATERAL (
+  SELECT m.id AS member_id, {MUTED} AS muted
+  FROM channels c
+  JOIN members m ON m.channel_id = c.id AND m.is_participant
+  JOIN users u ON u.id = m.user_id
+  WHERE c.topic = asked.topic AND {PERSON.replace("$1", "asked.identity")}
+  ORDER BY c.id LIMIT 1
+) AS seat ON true
 """
 
 NEWEST = "SELECT max(id) FROM messages"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.chat import sql
+from services.chat.bus import Commits, Cut, tell_message
 from services.chat.errors import Refusal
 from services.chat.models import (
     Change,
@@ -17,6 +18,7 @@ from services.chat.models import (
     Room,
     Seat,
     Stamp,
+    Stored,
     User,
     message_from,
     seat_from,
@@ -57,10 +59,12 @@ class Store:
 
     Args:
         database: the pool.
+        commits: has the other replicas told; without it there are none.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, commits: Commits | None = None) -> None:
         self._database = database
+        self._commits = commits or Commits()
 
     async def ensure_user(self, identity: str, name: str | None) -> User:
         """Return the person of this identity, made now if there is none.
@@ -139,13 +143,15 @@ class Store:
             channel_id = await connection.fetchval(sql.FIND_ROOM, topic)
             if channel_id is None:
                 raise NotFound("There is no such channel.")
+            await self.hold(connection, channel_id)
             member_id = await connection.fetchval(sql.ADD_PARTICIPANT, channel_id, user.id)
             if member_id is None:
                 if await connection.fetchval(sql.IS_REMOVED, channel_id, user.id):
                     raise NotFound("There is no such channel.")
                 return Change(topic, None)
-            message = await self.add_info(connection, "join_chat", channel_id, member_id, user.friendly_name)
-        return Change(topic, message)
+            stored = await self.add_info(connection, "join_chat", channel_id, member_id, user.friendly_name)
+            await self._commits.announce(connection, [tell_message(room_topic(topic), stored.message, stored.after)])
+        return Change(topic, stored)
 
     async def leave_room(self, identity: str, channel_id: int) -> Change:
         """End the person's part in a room; leaving twice changes nothing.
@@ -154,14 +160,39 @@ class Store:
             NotFound: the person was never in such a room.
         """
         async with self._database.transaction() as connection:
+            await self.hold(connection, channel_id)
             member = await connection.fetchrow(sql.FIND_MEMBER, identity, channel_id)
             if member is None:
                 raise NotFound("There is no such channel.")
             if not member["is_participant"]:
-                return Change(member["topic"], None)
+                return Change(member["topic"], None, await connection.fetchval(sql.NEWEST_OF_ROOM, channel_id))
             await connection.execute(sql.REMOVE_PARTICIPANT, member["id"])
-            message = await self.add_info(connection, "leave_chat", channel_id, member["id"], member["friendly_name"])
-        return Change(member["topic"], message)
+            stored = await self.add_info(connection, "leave_chat", channel_id, member["id"], member["friendly_name"])
+            await self.announce_leave(connection, member["topic"], identity, stored)
+        return Change(member["topic"], stored, stored.message.id)
+
+    async def hold(self, connection: Connection, channel_id: int) -> None:
+        """Take a room's turn until the transaction ends, so that its messages are committed in the order of their ids.
+
+        Args:
+            connection: inside a transaction that has locked nothing of the room yet.
+            channel_id: the room.
+        """
+        if self._commits.is_shared:
+            await connection.execute(sql.HOLD, channel_id)
+
+    async def announce_leave(self, connection: Connection, topic: str, identity: str, stored: Stored) -> None:
+        """Have every replica told, if the transaction commits, that somebody takes no part any more.
+
+        Args:
+            connection: inside a transaction.
+            topic: the room's.
+            identity: who it is.
+            stored: the message that says so.
+        """
+        topic = room_topic(topic)
+        word = tell_message(topic, stored.message, stored.after)
+        await self._commits.announce(connection, [Cut(topic, identity, stored.message.id), word])
 
     async def find_topic(self, identity: str, channel_id: int) -> str:
         """Return the topic of a room in which the person is, or was.
@@ -249,18 +280,20 @@ class Store:
             rows = await connection.fetch(sql.SAID_SINCE, list(member_ids), message_id)
         return [(room_topic(row["topic"]), message_from(row)) for row in rows]
 
-    async def add_messages(self, drafts: Sequence[Draft]) -> list[ChatMessage | Literal["known"] | None]:
+    async def add_messages(self, drafts: Sequence[Draft]) -> list[Stored | Literal["known"] | None]:
         """Store a batch in one commit.
 
         Returns:
             For each draft, in order: the message; "known" when it is stored already; None from who takes no part.
         """
         columns = zip(*((draft.member_id, draft.body, draft.client_id) for draft in drafts), strict=True)
-        results: list[ChatMessage | Literal["known"] | None] = [None] * len(drafts)
+        results: list[Stored | Literal["known"] | None] = [None] * len(drafts)
+        commits = self._commits
+        others = (commits.is_shared, commits.notified, commits.origin)
         async with self._database.connection() as connection:
-            rows = await connection.fetch(sql.ADD_MESSAGES, *map(list, columns))
+            rows = await connection.fetch(sql.ADD_MESSAGES, *map(list, columns), *others)
         for row in rows:
-            results[row["ordinal"] - 1] = message_from(row) if row["stored"] else "known"
+            results[row["ordinal"] - 1] = Stored(message_from(row), row["after"]) if row["stored"] else "known"
         return results
 
     async def add_stamp(self, stamp: NewStamp) -> Stamp:
@@ -292,9 +325,7 @@ class Store:
         return user_from(row)
 
     @staticmethod
-    async def add_info(
-        connection: Connection, kind: str, channel_id: int, member_id: int, name: str | None
-    ) -> ChatMessage:
+    async def add_info(connection: Connection, kind: str, channel_id: int, member_id: int, name: str | None) -> Stored:
         """Store what happened to a member, in one of the wordings for it.
 
         Args:
@@ -309,4 +340,4 @@ class Store:
             sql.ADD_INFO, channel_id, member_id, template.replace("${name}", name or NAMELESS)
         )
         assert row is not None  # noqa: S101  # INSERT … RETURNING without a condition
-        return message_from(row)
+        return Stored(message_from(row), row["after"])

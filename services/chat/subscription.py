@@ -43,19 +43,18 @@ class Subscription:
         seat: the member's place in the room, once that is known and while it counts.
         muted: the members whose words it does not want.
         hears_itself: whether it is told its own whispers.
-        is_cut: whether the person takes no part in the room any more.
         is_over: whether the channel has ended.
         greeting: whether the features have been told of it, and are done with that.
     """
 
     __slots__ = (
         "_after",
+        "_cut_at",
         "_held",
         "channel",
         "greeting",
         "hears_itself",
         "inbox",
-        "is_cut",
         "is_over",
         "muted",
         "seat",
@@ -70,11 +69,11 @@ class Subscription:
         self.seat: Seat | None = None
         self.muted = NOBODY
         self.hears_itself = False
-        self.is_cut = False
         self.is_over = False
         self.greeting: bool | None = None
         self._held: list[tuple[Told, bytes]] | None = []
         self._after = 0
+        self._cut_at = 0
 
     @property
     def version(self) -> Version:
@@ -115,11 +114,15 @@ class Subscription:
         else:
             self.session.abort()
 
-    def cut(self) -> None:
-        """End from the server's side."""
-        self.is_cut = True
-        if self._held is None:
+    def cut(self, message_id: int) -> None:
+        """End from the server's side, unless the person has come back since; a join that is under way is refused."""
+        self._cut_at = max(self._cut_at, message_id)
+        if self._held is None and self.seat is not None and self.is_cut_from(self.seat):
             self.session.end(self)
+
+    def is_cut_from(self, seat: Seat) -> bool:
+        """Say whether the person was put out of the room after they had this seat in it."""
+        return self._cut_at > seat.newest
 
     def open(self, after: int) -> None:
         """Send what was held back, and hold back no more; end instead where it was cut meanwhile.
@@ -127,7 +130,7 @@ class Subscription:
         Args:
             after: the last message that the client has been sent already.
         """
-        if self.is_cut:
+        if self.seat is not None and self.is_cut_from(self.seat):
             self.session.end(self)
         if self.is_over:
             return

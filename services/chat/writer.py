@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import asyncpg
 
 from services.chat.doubts import Doubts, Memory
-from services.chat.models import ChatMessage, Draft
+from services.chat.models import Draft, Stored
 from services.errors import RequestError, Unavailable
 from services.tracing import Span, current
 
@@ -29,9 +29,9 @@ MAX_CHANGES = 4
 MAX_QUEUE = 10_000
 
 T = TypeVar("T")
-Result: TypeAlias = ChatMessage | Literal["known"] | None
+Result: TypeAlias = Stored | Literal["known"] | None
 StoreBatch = Callable[[Sequence[Draft]], Awaitable[list[Result]]]
-Publish = Callable[[str, ChatMessage], None]
+Publish = Callable[[str, Stored], None]
 logger = logging.getLogger(__name__)
 
 
@@ -141,7 +141,7 @@ class Writer:
             return
         try:
             for topic, message in await self._doubts.settle():
-                self._tell(topic, message)
+                self._tell(topic, Stored(message))
             results = await self._commit(said)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             await self._store_each(said, error)
@@ -169,16 +169,16 @@ class Writer:
             await self._store_all([item])
 
     def _finish(self, item: _Said, result: Result) -> None:
-        if isinstance(result, ChatMessage):
+        if isinstance(result, Stored):
             item.span.event("stored")
             self._tell(item.topic, result)
             item.span.event("told")
         _succeed(item.done, result)
 
-    def _tell(self, topic: str, message: ChatMessage) -> None:
-        self._doubts.tell(message)
+    def _tell(self, topic: str, stored: Stored) -> None:
+        self._doubts.tell(stored.message)
         try:
-            self._publish(topic, message)
+            self._publish(topic, stored)
         except Exception:
             # It is stored, and whoever missed it fetches it; the messages behind it must not suffer.
             logger.exception("a room could not be told")

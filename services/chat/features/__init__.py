@@ -70,6 +70,7 @@ def open_features(
     store: Store,
     chat: Chat,
     publish: Callable[[Note], None],
+    presence: Presence,
     rooms: Rooms,
     limits: Limits,
     feature_limits: FeatureLimits,
@@ -82,6 +83,7 @@ def open_features(
         store: the core's.
         chat: gives changes their turn among a room's messages.
         publish: takes notes for rooms.
+        presence: of the core, which asks it who is looking.
         rooms: says who listens.
         limits: the core's.
         feature_limits: their own.
@@ -90,7 +92,7 @@ def open_features(
     own = feature_limits
     return Features(
         read_markers=ReadMarkers(database, publish, rooms, Pace(own.reads_per_minute)),
-        presence=Presence(own.presence_sockets),
+        presence=presence,
         edits=Edits(
             database,
             chat,

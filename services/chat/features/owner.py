@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from services.chat.bus import Cut, Moved, Note, Told
+from services.chat.bus import Cut, Moved, Note, Told, tell_message
 from services.chat.chat import Chat
 from services.chat.features import sql
 from services.chat.features.doors import Pace, refusing
@@ -77,12 +77,13 @@ class Owner:
             if removed is None:
                 raise NotFound("There is no such member.")
             name = removed["friendly_name"]
-            message = await self._store.add_info(connection, "remove_chat", channel_id, removed["id"], name)
+            stored = await self._store.add_info(connection, "remove_chat", channel_id, removed["id"], name)
+            await self._store.announce_leave(connection, row["topic"], removed["identity"], stored)
             topic = room_topic(row["topic"])
 
             def tell() -> None:
-                self._publish(Cut(topic, removed["identity"]))
-                self._publish(Told(topic, "shout", {"type": "message", "data": message}, message.id))
+                self._publish(Cut(topic, removed["identity"], stored.message.id))
+                self._publish(tell_message(topic, stored.message, stored.after))
 
             return tell
 
@@ -145,6 +146,7 @@ class Owner:
 
         async def work() -> None:
             async with self._database.transaction() as connection:
+                await self._store.hold(connection, channel_id)
                 row = await connection.fetchrow(sql.AUTHORITY, identity, channel_id)
                 if row is None:
                     raise NotFound("There is no such channel.")

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from services.chat.bus import Arrived, Gone, PresenceNote
 from services.chat.extensions import Extension, Joined
 from services.chat.features.gathering import SECONDS, Gathering
 from services.chat.models import Seat
@@ -25,32 +26,6 @@ from services.chat.models import Seat
 THINNED_OUT = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """Note that a socket is in a room.
-
-    Attributes:
-        topic: "room:<topic>".
-        member_id: whose.
-        ref: names the socket's stay in the room, and nothing else anywhere.
-        since: when it came, in seconds since 1970.
-    """
-
-    topic: str
-    member_id: int
-    ref: int
-    since: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """Note that a socket is in a room no more."""
-
-    topic: str
-    ref: int
-
-
-PresenceNote: TypeAlias = Arrived | Gone
 Push: TypeAlias = Callable[[str, Any], None]
 
 
@@ -101,7 +76,7 @@ class Presence(Extension):
             room = self._rooms.setdefault(joined.topic, _Room())
             room.audience = room.audience or _Audience(is_crowded=len(room.metas) > self._most)
             room.audience.watchers[joined.session_key] = joined.push
-        self._publish(Arrived(joined.topic, joined.seat.member_id, ref, int(time.time())))
+        self._publish(Arrived(joined.topic, joined.identity, joined.seat.member_id, ref, int(time.time())))
         if asks and room.audience is not None:
             joined.push("presence_state", {} if room.audience.is_crowded else _format(room.metas.values()))
 
@@ -137,6 +112,11 @@ class Presence(Extension):
             self._gathering.touch(note.topic)
         elif not room.metas:
             del self._rooms[note.topic]
+
+    def identities(self, topic: str) -> set[str]:
+        """Return who is in a room with a live socket, on any replica."""
+        room = self._rooms.get(topic)
+        return set() if room is None else {meta.identity for meta in room.metas.values()}
 
     def close(self) -> None:
         """Tell nothing more."""

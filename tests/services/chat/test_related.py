@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.chat.models import ChatMessage, Draft
+from services.chat.models import Stored, Draft
 from services.chat.related import fetch_members, fetch_stamps
 from services.chat.store import NewStamp, Store
 from services.database import Connection, open_database
@@ -25,8 +25,9 @@ async def connection(database: DatabaseSettings) -> AsyncIterator[Connection]:
         await store.join_room("bob", "one")
         await store.join_room("ada", "two")
         said = await store.add_messages([Draft(1, "a"), Draft(2, "b")])
-        for message in said:
-            assert isinstance(message, ChatMessage)
+        for stored in said:
+            assert isinstance(stored, Stored)
+            message = stored.message
             for member_id in (1, 3) if message.member_id == 1 else (2,):
                 await store.add_stamp(NewStamp(member_id, message.id, "w", 0, 0, 0))
         await store.leave_room("bob", 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 
 from services.chat.batch import Batch
 from services.chat.bus import Cut, Mute, Told
@@ -19,6 +20,7 @@ class Ear:
         self.version = version
         self.heard: list[bytes] = []
         self.cuts = 0
+        self.on_cut: Callable[[], None] = lambda: None
         self.muted: frozenset[int] = frozenset()
         self.is_joined = True
 
@@ -35,9 +37,11 @@ class Ear:
         """Hear no more of them."""
         self.muted = member_ids
 
-    def cut(self) -> None:
+    def cut(self, message_id: int) -> None:
         """Count it."""
+        del message_id
         self.cuts += 1
+        self.on_cut()
 
 
 async def test_a_broadcast_is_encoded_once_a_serializer() -> None:
@@ -85,6 +89,7 @@ async def test_a_cut_ends_one_persons_channels_in_one_room() -> None:
     rooms.enter("room:a", ada)
     rooms.enter("room:a", bob)
     rooms.enter("room:b", ada_elsewhere)
+    ada.on_cut = lambda: rooms.leave("room:a", ada)
 
     rooms.deliver(Cut("room:a", "ada"))
     rooms.deliver(Told("room:a", "shout", {}))

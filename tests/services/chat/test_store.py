@@ -10,7 +10,7 @@ import pytest
 
 from services.chat import sql
 from services.chat.errors import Refusal
-from services.chat.models import ChatMessage, Draft
+from services.chat.models import Draft, Stored
 from services.chat.store import NewStamp, Store
 from services.database import open_database
 from services.migrations import migrate
@@ -129,8 +129,8 @@ async def test_an_adopted_person_is_one_person(adopted: Store, connection: async
     change = await adopted.join_room("ada", "old_room_ab12cd34")
 
     assert gone is None
-    assert change.message is not None
-    assert (change.message.body, change.message.member_id) == ("Look, Ada", 1)
+    assert change.stored is not None
+    assert (change.stored.message.body, change.stored.message.member_id) == ("Look, Ada", 1)
     participants = "SELECT array_agg(id ORDER BY id) FROM members WHERE channel_id = 1 AND is_participant"
     assert await connection.fetchval(participants) == [1, 3]
     assert await adopted.find_seat("ada", "empty") is None
@@ -140,8 +140,8 @@ async def test_the_fallback_wording_is_used_where_there_is_none(adopted: Store) 
     """Say it plainly."""
     change = await adopted.leave_room("bob", 1)
 
-    assert change.message is not None
-    assert change.message.body == "Bob has left the chat"
+    assert change.stored is not None
+    assert change.stored.message.body == "Bob has left the chat"
 
 
 async def test_a_batch_is_stored_in_its_order(store: Store) -> None:
@@ -150,7 +150,7 @@ async def test_a_batch_is_stored_in_its_order(store: Store) -> None:
 
     results = await store.add_messages(drafts)
 
-    messages = [result for result in results if isinstance(result, ChatMessage)]
+    messages = [result.message for result in results if isinstance(result, Stored)]
     assert [message.body for message in messages] == [f"m{number}" for number in range(20)]
     assert [message.member_id for message in messages] == [draft.member_id for draft in drafts]
     ids = [message.id for message in messages]
@@ -165,7 +165,7 @@ async def test_a_batch_sorts_out_who_may_not_and_what_is_known(store: Store) -> 
     results = await store.add_messages(drafts)
     again = await store.add_messages([Draft(1, "d", "x"), Draft(1, "e")])
 
-    kinds = [result.body if isinstance(result, ChatMessage) else result for result in results + again]
+    kinds = [result.message.body if isinstance(result, Stored) else result for result in results + again]
     assert kinds == ["a", None, None, "known", "c", "known", "e"]
 
 
@@ -216,9 +216,22 @@ async def test_every_statement_of_the_path_uses_an_index(
         (sql.IS_REMOVED, [79, 77]),
         (sql.PAGE, [77, 10**9, 61, [3]]),
         (sql.AFTER, [77, 5, 61, [3]]),
-        (sql.ADD_MESSAGES, [[77], ["x"], [None]]),
+        (sql.AFTER_EACH, [[77, 78], [5, 6], 61]),
+        (sql.SEATS, [["u77", "u78"], ["t77", "t79"]]),
         (sql.ADD_STAMP, [77, 77, "w", 0.0, 0.0, 0.0]),
     ]
     for statement, arguments in path:
         plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN " + statement, *arguments))
         assert "Seq Scan" not in plan, f"{statement}\n{plan}"
+    # What a function asks is in no plan of who calls it.
+    plans: list[str] = []
+    connection.add_log_listener(lambda _connection, message: plans.append(str(message)))
+    await connection.execute(
+        "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;"
+        " SET client_min_messages = log"
+    )
+    for member_id in range(71, 78):
+        await connection.fetch(sql.ADD_MESSAGES, [member_id], ["x"], [None], True, "stampchat", "me")
+    said = [plan for plan in plans if "messages" in plan]
+    assert said
+    assert not [plan for plan in said if "Seq Scan" in plan]

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.chat.models import ChatMessage, Draft
+from services.chat.models import ChatMessage, Draft, Stored
 from services.chat.writer import MAX_BATCH, Writer
 from services.errors import DatabaseUnavailable
 
@@ -50,9 +50,8 @@ class HeldStore:
         results: list[Any] = []
         for draft in drafts:
             self._id += 1
-            results.append(
-                ChatMessage(self._id, LONG_AGO, 1, draft.member_id, "chat", draft.body, ()) if draft.member_id else None
-            )
+            message = ChatMessage(self._id, LONG_AGO, 1, draft.member_id, "chat", draft.body, ())
+            results.append(Stored(message) if draft.member_id else None)
         return results
 
 
@@ -64,7 +63,7 @@ class TestWriter:
         self.told: list[str] = []
         self.store = HeldStore()
         self.writer = Writer(
-            self.store.add, lambda topic, message: self.told.append(f"{topic}:{message.body}"), self.store
+            self.store.add, lambda topic, stored: self.told.append(f"{topic}:{stored.message.body}"), self.store
         )
 
     def say(self, topic: str, body: str, member_id: int = 1) -> asyncio.Task[Any]:
