@@ -11,6 +11,11 @@ from cli.context import AsJson, Yes, ask, settings_of, write, write_json
 from cli.status import component_lines
 from cli.up import Port
 
+MetricsServer = Annotated[
+    bool | None,
+    typer.Option("--metrics/--no-metrics", help="Whether it has metrics-server (default: as before; at first it has)."),
+]
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -20,22 +25,43 @@ def cluster() -> None:
 
 
 @app.command()
-def up(context: typer.Context, *, port: Port = None, as_json: AsJson = False) -> None:
+def up(context: typer.Context, *, port: Port = None, metrics: MetricsServer = None, as_json: AsJson = False) -> None:
     """Start the cluster, or repair it: what is missing is built, what died is started again, data is kept.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       ./stampchat cluster up
+
+      ./stampchat cluster up --no-metrics     without metrics-server, now and at every later start
     """
     from deployer.local_cluster import start
 
     settings = settings_of(context)
     with settings.display() as display:
-        info = start(settings.workspace, port, display)
+        started = start(settings.workspace, port, display, metrics=metrics)
+    info = started.info
     if as_json:
-        write_json({"name": info.name, "kubeconfig": info.kubeconfig, "address": info.address, "url": info.url})
+        told = {"name": info.name, "kubeconfig": info.kubeconfig, "address": info.address, "url": info.url}
+        write_json({**told, "missing": started.missing})
         return
+    write(*[f"{name} is {reason}" for name, reason in started.missing.items()])
     write(f"Cluster {info.name} runs at {info.address}.", f"  export KUBECONFIG={info.kubeconfig}")
+
+
+@app.command()
+def extras(context: typer.Context) -> None:
+    """Build what the cluster does without until it is built, metrics-server; up does so in the background.
+
+    [bold]Example[/bold]
+
+      ./stampchat cluster extras
+    """
+    from deployer import cluster as contract
+
+    settings = settings_of(context)
+    with settings.display() as display:
+        built = contract.build_extras(settings.workspace, display)
+    write(f"Built: {', '.join(built) or 'nothing is wanted'}.")
 
 
 @app.command()

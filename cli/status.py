@@ -11,7 +11,8 @@ import typer
 from cli.context import AsJson, Stack, settings_of, write, write_json
 
 if TYPE_CHECKING:
-    from deployer.cluster import ClusterStatus
+    from deployer.cluster import ClusterStatus, ComponentStatus
+    from deployer.kube import Pod
     from deployer.status import Status
 
 
@@ -50,17 +51,35 @@ def _tell(found: Status) -> None:
     elif not found.pods:
         write("", "Pods: none; ./stampchat up deploys")
     else:
-        write("", f"{'Pod':<46} {'Ready':<6} {'State':<18} {'Restarts':>8}  {'Image':<12}  {'Address':<15} Since")
-        for pod in found.pods:
-            ready = "yes" if pod.ready else "NO"
-            write(
-                f"{pod.name:<46} {ready:<6} {pod.state:<18} {pod.restarts:>8}  {pod.image:<12}  {pod.address:<15} "
-                f"{pod.started}"
-            )
+        write("", *pod_lines(found.pods))
     if found.answers:
         write("", "Through the gateway")
         for path, answer in found.answers.items():
             write(f"  GET {path:<22} {answer}")
+
+
+def pod_lines(pods: list[Pod]) -> list[str]:
+    """List pods, a line each below a heading; what they use stands there if anybody knows."""
+    known = any(pod.cores is not None for pod in pods)
+    usage = f"{'CPU':>7}  {'Memory':>7}  " if known else ""
+    lines = [f"{'Pod':<46} {'Ready':<6} {'State':<18} {'Restarts':>8}  {usage}{'Image':<12}  {'Address':<15} Since"]
+    for pod in pods:
+        ready = "yes" if pod.ready else "NO"
+        usage = f"{_cores(pod):>7}  {_memory(pod):>7}  " if known else ""
+        lines.append(
+            f"{pod.name:<46} {ready:<6} {pod.state:<18} {pod.restarts:>8}  {usage}{pod.image:<12}  {pod.address:<15} "
+            f"{pod.started}"
+        )
+    return lines
+
+
+def _cores(pod: Pod) -> str:
+    """Write it as Kubernetes does: a thousandth of a processor is 1m."""
+    return "-" if pod.cores is None else f"{pod.cores * 1000:.0f}m"
+
+
+def _memory(pod: Pod) -> str:
+    return "-" if pod.memory_bytes is None else f"{pod.memory_bytes / 1e6:.0f} MB"
 
 
 def _clock(since: float | None) -> str:
@@ -69,7 +88,10 @@ def _clock(since: float | None) -> str:
 
 def component_lines(found: ClusterStatus) -> list[str]:
     """List a cluster's components, a line each."""
-    return [
-        f"  {part.name:<26} {'running' if part.running else 'DOWN':<8} pid {part.pid or '-':<8} {_clock(part.since)}"
-        for part in found.components
-    ]
+    return [f"  {part.name:<26} {_component(part)}" for part in found.components]
+
+
+def _component(part: ComponentStatus) -> str:
+    if part.missing:
+        return part.missing.splitlines()[0]
+    return f"{'running' if part.running else 'DOWN':<8} pid {part.pid or '-':<8} {_clock(part.since)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer.contexts import find_cluster, kubeconfig_file
@@ -28,6 +28,8 @@ class Pod:
         image: the digest of its first container's image, short.
         address: its address in the cluster.
         started: when, by the API server's clock.
+        cores: what it used of processors lately; None where no metrics-server knows.
+        memory_bytes: what it uses of memory; None where no metrics-server knows.
     """
 
     namespace: str
@@ -39,6 +41,8 @@ class Pod:
     image: str
     address: str
     started: str
+    cores: float | None = None
+    memory_bytes: int | None = None
 
 
 class Kube:
@@ -67,7 +71,7 @@ class Kube:
         self.core: Any = client.CoreV1Api(connection)
 
     def pods(self) -> list[Pod]:
-        """List the deployment's pods.
+        """List the deployment's pods, with what they use where a metrics-server knows.
 
         Raises:
             DeployError: the cluster does not answer.
@@ -75,15 +79,42 @@ class Kube:
         from urllib3.exceptions import HTTPError
 
         try:
-            return [
+            found = [
                 parse_pod(item)
                 for namespace in NAMESPACES
                 for item in self.core.list_namespaced_pod(namespace, _request_timeout=5).to_dict()["items"]
             ]
+            usage = {name: used for namespace in NAMESPACES for name, used in self._usage(namespace).items()}
+            return [replace(pod, **usage.get((pod.namespace, pod.name), {})) for pod in found]
         except (HTTPError, OSError) as error:
             raise DeployError(
                 "The cluster does not answer.", said=str(error), advice="`./stampchat up` starts and repairs it."
             ) from error
+
+    def _usage(self, namespace: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return what each pod uses; nothing without a metrics-server, or before it knows."""
+        from kubernetes import client
+        from urllib3.exceptions import HTTPError
+
+        api = client.CustomObjectsApi(self.connection)
+        try:
+            listed = api.list_namespaced_custom_object(
+                "metrics.k8s.io", "v1beta1", namespace, "pods", _request_timeout=2
+            )
+        except (client.ApiException, HTTPError):  # none is there, it does not answer, or we may not ask it
+            return {}
+        return {(namespace, item["metadata"]["name"]): parse_usage(item) for item in listed["items"]}
+
+
+def parse_usage(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Add up what metrics-server says of a pod's containers, by the attributes of a `Pod`."""
+    from kubernetes.utils import parse_quantity
+
+    used = [container["usage"] for container in item["containers"]]
+    return {
+        "cores": float(sum(parse_quantity(each["cpu"]) for each in used)),
+        "memory_bytes": int(sum(parse_quantity(each["memory"]) for each in used)),
+    }
 
 
 def parse_pod(item: Mapping[str, Any]) -> Pod:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from deployer import cluster
@@ -12,14 +13,36 @@ from deployer.stack import set_state_aside
 from deployer.workspace import Workspace
 
 
-def start(workspace: Workspace, port: int | None, report: Report) -> cluster.ClusterInfo:
-    """Start or repair the cluster.
+@dataclass(frozen=True)
+class Started:
+    """Say how a cluster runs.
+
+    Attributes:
+        info: how to reach it.
+        missing: how it stands with each program that it does without meanwhile.
+    """
+
+    info: cluster.ClusterInfo
+    missing: dict[str, str]
+
+
+def start(workspace: Workspace, port: int | None, report: Report, *, metrics: bool | None = None) -> Started:
+    """Start or repair the cluster, and have what it can do without built in the background.
+
+    Args:
+        workspace: the checkout.
+        port: the port of this machine that its gateway answers at, or None for the one that it has.
+        report: where progress goes.
+        metrics: whether it is to have metrics-server, from now on; None changes nothing.
 
     Raises:
         DeployError: this machine cannot hold it, or it does not come up.
     """
     check_machine(workspace, cold=not (workspace.cache / "cluster").exists())
-    return cluster.up(workspace, cluster.load_instance(workspace, port=port), report)
+    instance = cluster.load_instance(workspace, port=port)
+    instance = cluster.choose_extras(workspace, instance, metrics=metrics)
+    info = cluster.up(workspace, instance, report)
+    return Started(info, cluster.begin_extras(workspace))
 
 
 def stop(workspace: Workspace, report: Report, *, purge: bool) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from deployer import cluster, images
 from deployer.engine import ensure_engine
+from deployer.errors import DeployError
 from deployer.steps import Display, Step, run_steps
 from deployer.workspace import Workspace
 
@@ -55,6 +56,13 @@ def prepare(workspace: Workspace, display: Display) -> None:
         cluster.prepare(workspace, report)
         return "present"
 
+    def extras(report: Display) -> str:
+        try:
+            return ", ".join(cluster.build_extras(workspace, report))
+        except DeployError as error:  # the tests that need them say so; all others run
+            display.line(str(error))
+            return "not all could be built"
+
     def build(report: Display) -> str:
         return f"{len(images.build_images(workspace, report))} images"
 
@@ -62,6 +70,7 @@ def prepare(workspace: Workspace, display: Display) -> None:
     if is_root_on_linux():
         steps.append(Step("cluster", "build the cluster's programs", programs))
         steps.append(Step("images", "build the container images", build))
+        steps.append(Step("extras", "build what a cluster has beside them", extras))
     run_steps(steps, display)
 
 

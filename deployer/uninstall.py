@@ -63,6 +63,8 @@ def uninstall(workspace: Workspace, display: Display, *, keep_cache: bool) -> li
     removed: list[Removal] = []
 
     def stop(report: Display) -> str:
+        if not keep_cache:
+            cluster.end_extras(workspace)
         cluster.down(workspace, purge=True, report=report)
         return "gone"
 

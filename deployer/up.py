@@ -128,6 +128,10 @@ class _Run:
             if self.url or self.embedded:
                 steps.append(Step("ready", "ask every service through the gateway", self.wait_ready))
                 steps.append(Step("outside", "see that what serves is what was deployed", self.check_outside))
+            if self.embedded:
+                steps.append(
+                    Step("extras", "see to what the cluster does without until it is built", self.begin_extras)
+                )
         return steps
 
     def check_machine(self, display: Display) -> str:
@@ -233,6 +237,13 @@ class _Run:
         if trust is not None:
             display.line("the certificate is of Let's Encrypt's staging, which no client takes: see acme.server")
         return f"{count} checks hold"
+
+    def begin_extras(self, display: Display) -> str:
+        missing = cluster.begin_extras(self.workspace)
+        for name, reason in missing.items():
+            for line in f"{name}: {reason}".splitlines():
+                display.line(line)
+        return f"{len(missing)} missing" if missing else "all there"
 
     def _earlier_images(self, images: Mapping[str, str]) -> Path:
         path = self.workspace.state / f"images-of-{self.options.stack}.json"

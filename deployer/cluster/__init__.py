@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployer.cluster.instance import instance_name, load_instance, stored_instance
+from deployer.cluster.instance import choose_extras, instance_name, load_instance, stored_instance
 from deployer.cluster.model import ClusterInfo, ClusterStatus, ComponentStatus, Instance
 from deployer.errors import DeployError
 from deployer.report import Report, Silent
@@ -19,7 +19,11 @@ __all__ = [
     "ClusterStatus",
     "ComponentStatus",
     "Instance",
+    "begin_extras",
+    "build_extras",
+    "choose_extras",
     "down",
+    "end_extras",
     "kubeconfig",
     "load_images",
     "load_instance",
@@ -85,10 +89,11 @@ def status(workspace: Workspace) -> ClusterStatus:
     Args:
         workspace: the checkout.
     """
+    from deployer.cluster.embedded import extras
     from deployer.cluster.embedded.down import status as embedded_status
     from deployer.cluster.embedded.layout import layout_of
 
-    return embedded_status(layout_of(workspace, _instance(workspace)))
+    return embedded_status(layout_of(workspace, _instance(workspace)), extras.standing(workspace))
 
 
 def load_images(workspace: Workspace, archives: Mapping[str, Path], report: Report) -> None:
@@ -110,6 +115,55 @@ def load_images(workspace: Workspace, archives: Mapping[str, Path], report: Repo
     if init is None:
         raise DeployError("The cluster does not run.", advice="Bring it up first: `./stampchat cluster up`.")
     import_images(init, ensure_programs(workspace, report), archives, report)
+
+
+def build_extras(workspace: Workspace, report: Report) -> list[str]:
+    """Build what the cluster does without until it is built, put it to use, and return the components' names.
+
+    Args:
+        workspace: the checkout.
+        report: where progress goes.
+
+    Raises:
+        DeployError: a build failed; what could be built is in use.
+    """
+    from deployer.cluster.embedded import extras
+    from deployer.cluster.embedded.serving import serve_extras
+
+    wanted = extras.chosen(_instance(workspace))
+    try:
+        extras.build_extras(workspace, wanted, report)
+    finally:
+        serve_extras(workspace)
+    return [extra.name for extra in wanted]
+
+
+def begin_extras(workspace: Workspace) -> dict[str, str]:
+    """Have that built in the background, and return what is wrong with each that does not run; nothing is waited for.
+
+    Args:
+        workspace: the checkout.
+    """
+    from deployer.cluster.embedded import extras
+    from deployer.cluster.embedded.layout import layout_of
+    from deployer.cluster.embedded.serving import failing
+
+    instance = _instance(workspace)
+    return extras.begin(workspace, instance) | failing(layout_of(workspace, instance))
+
+
+def end_extras(workspace: Workspace) -> None:
+    """End the builds in the background.
+
+    Args:
+        workspace: whose cache they build for.
+
+    Raises:
+        DeployError: they do not end.
+    """
+    from deployer.cluster.embedded import extras
+
+    extras.end(workspace)
 
 
 def kubeconfig(workspace: Workspace) -> Path:

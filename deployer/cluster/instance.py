@@ -42,8 +42,21 @@ def load_instance(workspace: Workspace, *, port: int | None = None) -> Instance:
     if known is not None:
         _await_number(known.number)
     first = known.number if known else int(name[-6:], 16) % _NUMBERS + 1
-    chosen = Instance(name=name, number=_free_number(first), port=_port(port, known))
+    number, port = _free_number(first), _port(port, known)
+    chosen = replace(known or Instance(name, number, port), number=number, port=port)
     return chosen if chosen == known else _note(workspace, chosen)
+
+
+def choose_extras(workspace: Workspace, instance: Instance, *, metrics: bool | None = None) -> Instance:
+    """Note which extras a cluster is to have, and return what sets it apart from then on.
+
+    Args:
+        workspace: the checkout.
+        instance: what `load_instance` gave.
+        metrics: whether it is to have metrics-server; None leaves it as it is.
+    """
+    chosen = instance if metrics is None else replace(instance, metrics=metrics)
+    return instance if chosen == instance else _note(workspace, chosen)
 
 
 def stored_instance(workspace: Workspace) -> Instance | None:
@@ -144,6 +157,8 @@ def _read(path: Path) -> Instance | None:
 def _note(workspace: Workspace, instance: Instance) -> Instance:
     workspace.instance.parent.mkdir(parents=True, exist_ok=True)
     fresh = workspace.instance.with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(instance)) + "\n", encoding="utf-8")
+    # What is as it always was need not be said, and earlier versions read no more than they know.
+    told = {key: value for key, value in asdict(instance).items() if value is not True}
+    fresh.write_text(json.dumps(told) + "\n", encoding="utf-8")
     fresh.replace(workspace.instance)
     return instance

@@ -14,11 +14,13 @@ class Instance:
         name: "stampchat-" and six hex digits of where the checkout lies.
         number: picks the network 10.231.NUMBER.0/30 between the machine and the box.
         port: where the gateway answers on 127.0.0.1.
+        metrics: whether it is to have metrics-server, once that is built.
     """
 
     name: str
     number: int
     port: int
+    metrics: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class ComponentStatus:
         running: whether it runs now.
         since: when it started, in seconds since the epoch; None when it does not run.
         restarts: how often it was started again.
+        missing: how its build stands, where the cluster does without it meanwhile; else nothing.
     """
 
     name: str
@@ -57,6 +60,7 @@ class ComponentStatus:
     running: bool
     since: float | None
     restarts: int = 0
+    missing: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deployer.errors import DeployError, UsageError
-from deployer.kube import Pod, parse_pod
+from deployer.kube import Pod, parse_pod, parse_usage
 from deployer.logs import find_pods
 
 
@@ -48,6 +48,15 @@ def test_a_pod_that_cannot_start_says_why() -> None:
 
     assert parse_pod(raw).state == "ImagePullBackOff"
     assert parse_pod(raw).workload == "db"
+
+
+def test_what_a_pod_uses_is_the_sum_of_its_containers() -> None:
+    """In the units that metrics-server happens to choose."""
+    used = [{"cpu": "1500000n", "memory": "20Mi"}, {"cpu": "2m", "memory": "512Ki"}]
+
+    found = parse_usage({"containers": [{"name": str(number), "usage": each} for number, each in enumerate(used)]})
+
+    assert found == {"cores": pytest.approx(0.0035), "memory_bytes": 20 * 2**20 + 512 * 2**10}
 
 
 @pytest.mark.parametrize(

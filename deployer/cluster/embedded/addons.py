@@ -13,7 +13,7 @@ from deployer.cluster.embedded.api import Api, has_condition
 from deployer.cluster.embedded.programs import Programs
 from deployer.versions import load_versions
 
-_MANIFESTS = Path(__file__).parent / "manifests"
+MANIFESTS = Path(__file__).parent / "manifests"
 
 _CORE = "/api/v1"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -30,6 +30,8 @@ _FOLDERS = {
     "RoleBinding": (_RBAC, "rolebindings"),
     "ClusterRole": (_RBAC, "clusterroles"),
     "ClusterRoleBinding": (_RBAC, "clusterrolebindings"),
+    "APIService": ("/apis/apiregistration.k8s.io/v1", "apiservices"),
+    "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses"),
 }
 
@@ -50,10 +52,10 @@ def apply_addons(api: Api, programs: Programs) -> None:
     Raises:
         DeployError: the API server refuses one, or does not answer.
     """
-    for file in sorted(_MANIFESTS.glob("*.yaml")):
+    for file in sorted(MANIFESTS.glob("*.yaml")):
         text = file.read_text(encoding="utf-8").replace("@IMAGE@", programs.image.reference)
         for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader):
-            api.apply(_path(manifest), json.dumps(manifest).encode())
+            api.apply(path_of(manifest), json.dumps(manifest).encode())
 
 
 def apply_gateway_api(api: Api, programs: Programs) -> None:
@@ -102,7 +104,8 @@ def _established(api: Api) -> set[str]:
     }
 
 
-def _path(manifest: dict[str, Any]) -> str:
+def path_of(manifest: dict[str, Any]) -> str:
+    """Return where the API keeps what a manifest of ours describes."""
     root, plural = _FOLDERS[manifest["kind"]]
     metadata = manifest["metadata"]
     inside = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""

@@ -77,6 +77,20 @@ class Api:
         status, text = self._request("PATCH", query, manifest, "application/apply-patch+yaml")
         _accepted("PATCH", path, status, text)
 
+    def delete(self, path: str) -> None:
+        """Remove an object, if it is there.
+
+        Args:
+            path: the object's own path.
+
+        Raises:
+            ApiUnreachableError: nothing answers.
+            DeployError: the server refuses.
+        """
+        status, text = self._request("DELETE", path)
+        if status != _NOT_FOUND:
+            _accepted("DELETE", path, status, text)
+
     def _request(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[int, str]:
         headers = {"Accept": "application/json"} | ({"Content-Type": kind} if kind else {})
         try:

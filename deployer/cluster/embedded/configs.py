@@ -29,6 +29,7 @@ _COMPONENTS = {
     "scheduler": "scheduler",
     "kube-proxy": "kube-proxy",
     "local-path": "local-path",
+    "metrics-server": "metrics-server",
 }
 
 

@@ -10,6 +10,7 @@ from deployer.cluster.embedded.layout import (
     CONTAINERD_SOCKET,
     DEBIAN,
     ETCD_SOCKET,
+    METRICS_PORT,
     NODE_PORT,
     POD_RANGE,
     PROGRAMS,
@@ -80,7 +81,18 @@ def daemons(layout: Layout, programs: Programs) -> list[dict[str, Any]]:
             programs,
             listener=True,
         ),
+        *_extras(layout, programs),
     ]
+
+
+def _extras(layout: Layout, programs: Programs) -> list[dict[str, Any]]:
+    """List what the cluster does without until its program is in the cache."""
+    flags = {"metrics-server": _metrics_server(layout)}
+    found = []
+    for name, file in programs.extras.items():
+        program = f"{PROGRAMS}/{file}"
+        found.append(_daemon(name, [program, *flags[name]], programs, after=[f"file:{program}", _API]))
+    return found
 
 
 def _daemon(
@@ -190,6 +202,23 @@ def _kube_proxy(layout: Layout) -> list[str]:
         "--conntrack-max-per-core=0",  # the machine's own setting stays as it is
         "--healthz-bind-address=127.0.0.1:10256",
         "--metrics-bind-address=127.0.0.1:10249",
+    ]
+
+
+def _metrics_server(layout: Layout) -> list[str]:
+    kubeconfig = f"{_CONFIG}/metrics-server.kubeconfig"
+    return [
+        f"--kubeconfig={kubeconfig}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+        f"--bind-address={layout.address}",
+        f"--secure-port={METRICS_PORT}",
+        f"--tls-cert-file={_PKI}/metrics-server-serving.crt",
+        f"--tls-private-key-file={_PKI}/metrics-server-serving.key",
+        f"--kubelet-certificate-authority={_PKI}/ca.crt",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--metric-resolution=15s",
+        "--profiling=false",
     ]
 
 

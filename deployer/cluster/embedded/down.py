@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Mapping
 
 from deployer.cluster.embedded import cgroups
 from deployer.cluster.embedded.api import Api
@@ -40,11 +41,12 @@ def down(layout: Layout, report: Report, *, purge: bool) -> None:
                 shutil.rmtree(layout.home)
 
 
-def status(layout: Layout) -> ClusterStatus:
+def status(layout: Layout, missing: Mapping[str, str]) -> ClusterStatus:
     """Say how the cluster does; it changes nothing and waits for nothing.
 
     Args:
         layout: the cluster.
+        missing: how the build of each program stands that the cluster does without meanwhile, by component.
     """
     init = find_init(layout.name)
     components = [
@@ -54,6 +56,7 @@ def status(layout: Layout) -> ClusterStatus:
             running=state["pid"] is not None,
             since=state["since"] if state["pid"] is not None else None,
             restarts=state["restarts"],
+            missing=missing.get(state["name"], "") if state["pid"] is None else "",
         )
         for state in box_status(init or 0)
     ]

@@ -15,6 +15,7 @@ DNS_ADDRESS = "10.96.0.10"
 DOMAIN = "cluster.local"
 NODE_PORT = 30080
 API_PORT = 6443
+METRICS_PORT = 4443
 
 # Inside the box the checkout's folder and the cache have short paths that never change: a volume's path is stored in
 # the cluster, and a unix socket's path may have at most 107 characters.

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from deployer.cluster.embedded.checks import check_space
+from deployer.cluster.embedded.builds import SOURCES, Program, build, key_of
 from deployer.fetch.atomic import exclusive, replace_folder, staging
 from deployer.fetch.debian import fetch_packages, unpack
-from deployer.fetch.gomod import go_build, module_dir
+from deployer.fetch.gomod import module_dir
 from deployer.oci import Entry, ImageSpec, write_archive, write_layer
 from deployer.report import Report
 from deployer.versions import load_versions, machine_arch
 from deployer.workspace import Workspace
 
-_SOURCES = Path(__file__).parent / "go"
 _LIBRARY_FOLDERS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
-
-# What a cold build takes, Go's caches included; a build that runs out of disk after minutes is worth a check before.
-_BUILD_SPACE = 5 << 30
 
 # Debian links these by its alternatives, which an unpacked package does not have.
 _IPTABLES = ("iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
@@ -57,6 +52,7 @@ class Programs:
         library_folder: Debian's name for this processor's libraries.
         image: the cluster's own image.
         gateway_api: the folder of the Gateway API's definitions.
+        extras: the file names of what the cluster does without until it is built, by component.
     """
 
     folder: Path
@@ -68,6 +64,7 @@ class Programs:
     library_folder: str
     image: Image
     gateway_api: Path
+    extras: Mapping[str, str] = field(default_factory=dict)
 
 
 def ensure_programs(workspace: Workspace, report: Report) -> Programs:
@@ -82,7 +79,7 @@ def ensure_programs(workspace: Workspace, report: Report) -> Programs:
     """
     folder = workspace.cache / "cluster"
     debian = _debian(folder, workspace.cache, report)
-    built = {name: _build(name, folder, workspace.cache, report) for name in _PROGRAMS}
+    built = {name: build(name, program, workspace, report) for name, program in _programs().items()}
     return Programs(
         folder=folder,
         cluster=built["cluster"].name,
@@ -96,43 +93,6 @@ def ensure_programs(workspace: Workspace, report: Report) -> Programs:
     )
 
 
-@dataclass(frozen=True)
-class _Program:
-    what: str
-    package: str
-    module: str = "."
-    # The sources, besides go.mod and go.sum, that a change in makes a new program of.
-    sources: Sequence[str] = ()
-
-
-_PROGRAMS = {
-    "cluster": _Program("Kubernetes and etcd (about 5 minutes the first time)", ".", sources=["*.go"]),
-    "coredns": _Program("CoreDNS", "./cmd/coredns", sources=["cmd/coredns/*.go"]),
-    "local-path-provisioner": _Program(
-        "the volume provisioner", "github.com/rancher/local-path-provisioner", module="local-path"
-    ),
-    "box": _Program("the box", "./cmd/box", sources=["cmd/box/*.go"]),
-    "forward": _Program("the forwarder", "./cmd/forward", sources=["cmd/forward/*.go"]),
-    "pause": _Program("the pause program", "./cmd/pause", sources=["cmd/pause/*.go"]),
-}
-
-
-def _build(name: str, folder: Path, cache: Path, report: Report) -> Path:
-    program = _PROGRAMS[name]
-    source = _SOURCES / program.module
-    pinned = [source / "go.mod", source / "go.sum"]
-    # The small programs use the standard library alone: new pins for Kubernetes make no new ones of them.
-    files = [*([] if program.package.startswith("./cmd/") and name != "coredns" else pinned)]
-    files += sorted(file for pattern in program.sources for file in source.glob(pattern))
-    flags = _version_flags() if name == "cluster" else ""
-    key = _key(*[file.read_bytes() for file in files], flags.encode(), machine_arch().encode())
-    output = folder / f"{name}-{key}"
-    if not output.exists():
-        check_space(cache, _BUILD_SPACE, "to build Kubernetes")
-        go_build(source, program.package, output, cache=cache, ldflags=flags, what=program.what, report=report)
-    return output
-
-
 def _version_flags() -> str:
     version = load_versions()["cluster"]["kubernetes"]
     major, minor, _ = version.split(".")
@@ -141,10 +101,26 @@ def _version_flags() -> str:
     return " ".join(f"-X {package}.{name}={value}" for name, value in named.items())
 
 
+def _programs() -> dict[str, Program]:
+    return {
+        "cluster": Program(
+            "Kubernetes and etcd (about 5 minutes the first time)", ".", sources=["*.go"], flags=_version_flags()
+        ),
+        "coredns": Program("CoreDNS", "./cmd/coredns", sources=["cmd/coredns/*.go"]),
+        "local-path-provisioner": Program(
+            "the volume provisioner", "github.com/rancher/local-path-provisioner", module="local-path"
+        ),
+        # These use the standard library alone: new pins for Kubernetes make no new ones of them.
+        "box": Program("the box", "./cmd/box", sources=["cmd/box/*.go"], pinned=False),
+        "forward": Program("the forwarder", "./cmd/forward", sources=["cmd/forward/*.go"], pinned=False),
+        "pause": Program("the pause program", "./cmd/pause", sources=["cmd/pause/*.go"], pinned=False),
+    }
+
+
 def _debian(folder: Path, cache: Path, report: Report) -> Path:
     names = load_versions()["cluster"]["debian"]
     packages = fetch_packages(names, cache=cache, report=report)
-    unpacked = folder / f"debian-{_key(*[deb.name.encode() for deb in packages])}"
+    unpacked = folder / f"debian-{key_of(*[deb.name.encode() for deb in packages])}"
     with exclusive(unpacked):
         if not unpacked.exists():
             with staging(unpacked) as fresh:
@@ -158,7 +134,7 @@ def _debian(folder: Path, cache: Path, report: Report) -> Path:
 
 def _image(folder: Path, pause: Path, coredns: Path, busybox: Path) -> Image:
     """Write one image for all that the cluster itself runs in Pods."""
-    key = _key(pause.name.encode(), coredns.name.encode(), str(busybox).encode())
+    key = key_of(pause.name.encode(), coredns.name.encode(), str(busybox).encode())
     archive, record = folder / f"image-{key}.tar", folder / f"image-{key}.json"
     with exclusive(archive):
         if not record.exists():
@@ -184,16 +160,9 @@ def _gateway_api(folder: Path, cache: Path, report: Report) -> Path:
     with exclusive(copied):
         if not copied.exists():
             report.note("fetching the definitions of the Gateway API")
-            module = module_dir(_SOURCES / "gateway-api", "sigs.k8s.io/gateway-api", cache=cache)
+            module = module_dir(SOURCES / "gateway-api", "sigs.k8s.io/gateway-api", cache=cache)
             with staging(copied) as fresh:
                 for file in (module / "config" / "crd" / "standard").glob("*.yaml"):
                     (fresh / file.name).write_bytes(file.read_bytes())
                 replace_folder(fresh, copied)
     return copied
-
-
-def _key(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()[:16]

@@ -11,6 +11,7 @@ from deployer.cluster.embedded.addons import gateway_api_established
 from deployer.cluster.embedded.api import Api, ApiUnreachableError, has_condition
 from deployer.cluster.embedded.box import box_status, find_init
 from deployer.cluster.embedded.dns import dns_answers
+from deployer.cluster.embedded.extras import EXTRAS
 from deployer.cluster.embedded.layout import CONTAINERD_SOCKET, Layout
 from deployer.cluster.embedded.programs import Programs
 from deployer.errors import DeployError
@@ -20,6 +21,8 @@ _PAUSE = 0.1
 _PATIENCE = 180.0
 _MANY_RESTARTS = 8
 _LOG_LINES = 8
+# Nobody waits for these: a cluster does its work without them.
+_EXTRAS = {extra.name for extra in EXTRAS}
 
 
 def await_api(layout: Layout, api: Api) -> None:
@@ -112,7 +115,7 @@ def node_ready(layout: Layout, api: Api) -> bool:
 
 def _all_run(init: int | None) -> bool:
     states = box_status(init or 0)
-    return bool(states) and all(state["pid"] for state in states)
+    return bool(states) and all(state["pid"] for state in states if state["name"] not in _EXTRAS)
 
 
 def _connects(init: int | None) -> bool:
@@ -147,7 +150,7 @@ def _check_components(layout: Layout) -> None:
             advice="Run this again; its data is kept.",
         )
     for state in box_status(init):
-        if not state["pid"] and state["restarts"] >= _MANY_RESTARTS:
+        if state["name"] not in _EXTRAS and not state["pid"] and state["restarts"] >= _MANY_RESTARTS:
             raise DeployError(
                 f"{state['name']} of the cluster {layout.name} keeps failing ({state['ended']}).",
                 said=_last_words(layout, state["name"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from deployer.cluster.embedded.addons import apply_addons, apply_gateway_api
@@ -11,6 +12,7 @@ from deployer.cluster.embedded.box import end_box, find_init, start_box
 from deployer.cluster.embedded.checks import check_machine
 from deployer.cluster.embedded.configs import write_configs, write_kubeconfigs
 from deployer.cluster.embedded.daemons import daemons, environment
+from deployer.cluster.embedded.extras import file_names
 from deployer.cluster.embedded.images import import_images
 from deployer.cluster.embedded.layout import BOX_STATUS, DEBIAN, PROGRAMS, STATE, Layout, layout_of
 from deployer.cluster.embedded.limits import read_limits
@@ -24,6 +26,7 @@ from deployer.cluster.embedded.ready import (
     await_daemons,
     await_node,
 )
+from deployer.cluster.embedded.serving import apply_extras, extras_applied
 from deployer.cluster.model import ClusterInfo, Instance
 from deployer.fetch.atomic import exclusive
 from deployer.report import Report
@@ -47,14 +50,16 @@ def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
     check_machine(workspace.cluster)
     layout = layout_of(workspace, instance)
     with exclusive(workspace.cluster):
-        programs = ensure_programs(workspace, report)
+        programs = replace(ensure_programs(workspace, report), extras=file_names(workspace, instance))
         digest = write_configs(layout, read_limits(), programs.image.reference)
         spec = box_spec(layout, programs, digest)
         if not _runs(layout, spec):
             _start(layout, programs, spec, report)
         with Api(layout) as api:
             if not all_ready(layout, api, programs):
-                _complete(layout, programs, api, report)
+                _complete(workspace, layout, programs, api, report)
+            elif not extras_applied(workspace, layout, api):  # built since by another checkout
+                apply_extras(workspace, layout, api)
     return layout.info
 
 
@@ -111,7 +116,7 @@ def _start(layout: Layout, programs: Programs, spec: dict[str, Any], report: Rep
     start_box(layout, programs.folder / programs.box, spec)
 
 
-def _complete(layout: Layout, programs: Programs, api: Api, report: Report) -> None:
+def _complete(workspace: Workspace, layout: Layout, programs: Programs, api: Api, report: Report) -> None:
     """Put into the cluster what is missing, and wait until it works."""
     report.note("importing the cluster's own image")
     import_images(await_containerd(layout), programs, {programs.image.reference: programs.image.archive}, report)
@@ -120,6 +125,7 @@ def _complete(layout: Layout, programs: Programs, api: Api, report: Report) -> N
     report.note("applying DNS, storage and the Gateway API")
     apply_addons(api, programs)
     apply_gateway_api(api, programs)
+    apply_extras(workspace, layout, api)
     report.note("waiting for the node")
     await_node(layout, api)
     report.note("waiting for DNS")

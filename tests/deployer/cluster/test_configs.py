@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,16 @@ def test_unix_sockets_are_short_however_long_the_checkouts_path_is(programs: Pro
 
     for daemon in daemons(deep, programs):
         assert all(len(argument) < 120 for argument in daemon["argv"] if "unix" in argument)
+
+
+def test_what_is_not_built_yet_is_in_the_box_and_waits_for_its_file(layout: Layout, programs: Programs) -> None:
+    """So that nothing has to be restarted once it is there."""
+    later = replace(programs, extras={"metrics-server": "metrics-server-1"})
+
+    assert [daemon["name"] for daemon in daemons(layout, programs)] == [
+        daemon["name"] for daemon in daemons(layout, later)[:-1]
+    ]
+    assert daemons(layout, later)[-1]["after"] == ["file:/run/programs/metrics-server-1", "tcp:127.0.0.1:6443"]
 
 
 def test_another_port_is_another_box(layout: Layout, programs: Programs) -> None:

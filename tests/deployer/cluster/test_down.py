@@ -30,7 +30,7 @@ def test_a_user_without_root_is_told_so(layout: Layout, monkeypatch: pytest.Monk
 
 def test_what_does_not_run_is_not_ready(layout: Layout) -> None:
     """Asking about a cluster that was never made changes nothing and fails at nothing."""
-    found = subject.status(layout)
+    found = subject.status(layout, {})
 
     assert not found.running
     assert not found.node_ready

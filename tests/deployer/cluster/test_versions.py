@@ -19,6 +19,7 @@ _SOURCES = Path("deployer/cluster/embedded/go")
         ("etcd", ".", "go.etcd.io/etcd/server/v3"),
         ("coredns", ".", "github.com/coredns/coredns"),
         ("local_path_provisioner", "local-path", "github.com/rancher/local-path-provisioner"),
+        ("metrics_server", "metrics-server", "sigs.k8s.io/metrics-server"),
         ("gateway_api", "gateway-api", "sigs.k8s.io/gateway-api"),
     ],
 )

@@ -50,7 +50,7 @@ type Daemon struct {
 	Command
 	Name     string   `json:"name"`
 	Log      string   `json:"log"`
-	After    []string `json:"after"`    // sockets that must answer before it starts: "unix:/path" or "tcp:host:port"
+	After    []string `json:"after"`    // what must be there before it starts: "unix:/path" or "tcp:host:port" answers, "file:/path" exists
 	Listener bool     `json:"listener"` // hand it the box's listening socket
 }
 

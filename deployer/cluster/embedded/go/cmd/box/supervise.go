@@ -16,6 +16,7 @@ import (
 const (
 	firstPause = 250 * time.Millisecond
 	longest    = 15 * time.Second
+	filePause  = time.Second
 	// A daemon that ran for this long is restarted without delay.
 	settled = 30 * time.Second
 	// A log larger than this is set aside when its daemon starts; one older log is kept.
@@ -159,11 +160,18 @@ func (s *supervisor) writeStatus() {
 	}
 }
 
-// await returns when every socket accepts a connection.
-func await(sockets []string) {
-	for _, socket := range sockets {
-		kind, address, _ := strings.Cut(socket, ":")
+// await returns when every socket accepts a connection and every file exists.
+func await(needed []string) {
+	for _, need := range needed {
+		kind, address, _ := strings.Cut(need, ":")
 		for {
+			if kind == "file" {
+				if _, err := os.Stat(address); err == nil {
+					break
+				}
+				time.Sleep(filePause) // it may be minutes away, or never come
+				continue
+			}
 			connection, err := net.DialTimeout(kind, address, time.Second)
 			if err == nil {
 				connection.Close()
