@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.chat.models import Stored, Draft
+from services.chat.models import Draft, Stored
 from services.chat.related import fetch_members, fetch_stamps
 from services.chat.store import NewStamp, Store
 from services.database import Connection, open_database
