@@ -32,6 +32,7 @@ from bench.chat.stack import Stack, running_stack
 
 # Between two runs, so that one's closing sockets are not the other's load.
 PAUSE_SECONDS = 1.0
+MAX_REPLICAS = 8
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ class Bench:
         else:
             rooms = asyncio.run(self.stack.make_rooms(measure.rooms, measure.size))
         if measure.fresh:
-            side.restart() if isinstance(side, Centrifuge) else side.chat.restart()
+            side.restart()
         load = Load(
             wire="centrifuge" if peer else "phoenix",
-            url=side.url,
+            urls=side.urls,
             rooms=rooms,
             messages=measure.peer_messages if peer else measure.messages,
             event=measure.event,
@@ -96,13 +97,13 @@ def main(arguments: list[str]) -> int:
         try:
             if peer is not None:
                 peer.start()
-            with running_stack(folder, options.profile) as stack:
+            with running_stack(folder, options.profile, options.bus, options.replicas) as stack:
                 bench = Bench(stack, peer, python, options.short)
                 results = [_measure(bench, measure, options.repeat) for measure in chosen]
         finally:
             if peer is not None:
                 peer.stop()
-    _print(results, missing, options.json)
+    _print(results, missing, options.json, f"{options.replicas} x, bus {options.bus}")
     return 0 if all(result.is_clean for result in results) else 1
 
 
@@ -126,8 +127,9 @@ def _complain(measure: Measure, outcome: Outcome) -> None:
         print(f"{measure.name} was not clean: {json.dumps(outcome.as_json())}", file=sys.stderr, flush=True)
 
 
-def _print(results: list[Result], missing: str, path: str | None) -> None:
+def _print(results: list[Result], missing: str, path: str | None, sides: str) -> None:
     print(render(results))
+    print(f"\nThe chat service: {sides}.")
     if missing:
         print(f"\nWithout a peer: {missing}.")
     if path:
@@ -145,8 +147,15 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--profile", metavar="PATH", help="run the chat service under cProfile and keep its figures there"
     )
+    parser.add_argument("--bus", choices=("local", "postgres", "nats"), default="local", help="between replicas")
+    parser.add_argument("--replicas", type=int, default=1, help="of the chat service; people are spread over them")
     parser.add_argument("--json", metavar="PATH", help="write every run there too")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if not 1 <= options.replicas <= MAX_REPLICAS:
+        parser.error(f"--replicas is {options.replicas}, not 1 to {MAX_REPLICAS}")
+    if options.replicas > 1 and options.bus == "local":
+        parser.error("several replicas need a bus: --bus postgres or --bus nats")
+    return options
 
 
 if __name__ == "__main__":

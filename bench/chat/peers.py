@@ -57,9 +57,9 @@ class Centrifuge:
         self.start()
 
     @property
-    def url(self) -> str:
+    def urls(self) -> tuple[str, ...]:
         """Where clients connect."""
-        return f"ws://127.0.0.1:{self._port}/connection/websocket"
+        return (f"ws://127.0.0.1:{self._port}/connection/websocket",)
 
     @property
     def servers(self) -> dict[str, int]:

@@ -32,7 +32,7 @@ class Load:
 
     Attributes:
         wire: the protocol that the server speaks.
-        url: of its websocket; {token} is filled in.
+        urls: of its websocket, one of each replica; a room's clients are spread over them; {token} is filled in.
         rooms: all of the same size.
         messages: in all; round-robin over rooms, then over the clients of each.
         event: what is sent and counted, on the Phoenix wire.
@@ -45,7 +45,7 @@ class Load:
     """
 
     wire: Wire
-    url: str
+    urls: tuple[str, ...]
     rooms: tuple[Room, ...]
     messages: int = 0
     event: str = "shout"
@@ -57,7 +57,7 @@ class Load:
     most_seconds: float = 90.0
 
     def __post_init__(self) -> None:
-        if "://127.0.0.1:" not in self.url:
+        if not all("://127.0.0.1:" in url for url in self.urls):
             raise ValueError("only this machine may be loaded")
         if self.clients > MAX_CLIENTS or self.messages > MAX_MESSAGES:
             raise ValueError(f"at most {MAX_CLIENTS} clients and {MAX_MESSAGES} messages")
@@ -98,4 +98,4 @@ def decode_load(line: str) -> Load:
     """Read what Load.encode wrote."""
     fields = json.loads(line)
     rooms = tuple(Room(room["topic"], tuple(room["tokens"])) for room in fields.pop("rooms"))
-    return Load(rooms=rooms, **fields)
+    return Load(rooms=rooms, urls=tuple(fields.pop("urls")), **fields)

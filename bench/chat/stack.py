@@ -17,6 +17,7 @@ from pathlib import Path
 
 import asyncpg
 
+from bench.chat.nats import Nats
 from bench.chat.plan import Room
 from bench.chat.postgres import Postgres
 from services.settings import Secret
@@ -60,11 +61,15 @@ class Service:
         folder: for its log.
         environ: its settings.
         profile: where cProfile keeps its figures, if it shall run.
+        log_name: one of its own, where there are several.
     """
 
-    def __init__(self, name: str, folder: Path, environ: dict[str, str], profile: str | None = None) -> None:
+    def __init__(
+        self, name: str, folder: Path, environ: dict[str, str], profile: str | None = None, log_name: str = ""
+    ) -> None:
         self._name = name
-        self._log = folder / f"{name}.log"
+        self.log_name = log_name or name
+        self._log = folder / f"{self.log_name}.log"
         self._environ = environ
         self._profile = ["-m", "cProfile", "-o", profile] if profile else []
         self._process: subprocess.Popen[bytes] | None = None
@@ -127,10 +132,14 @@ class Stack:
     Args:
         folder: an empty one that everybody may enter.
         profile: where cProfile keeps its figures of the chat service, if it shall run.
+        bus: between the replicas.
+        replicas: of the chat service.
     """
 
-    def __init__(self, folder: Path, profile: str | None = None) -> None:
+    def __init__(self, folder: Path, profile: str | None = None, bus: str = "local", replicas: int = 1) -> None:
         self._profile = profile
+        self._bus = bus
+        self._nats = Nats(folder, free_port()) if bus == "nats" else None
         self.postgres = Postgres(folder, free_port())
         self._signer = Signer(Secret(secrets.token_hex(32)))
         self._folder = folder
@@ -150,7 +159,7 @@ class Stack:
         devices = common | {"PUSH": "off", "DATABASE_URL_FILE": self._keep_url("notifications")}
         self._notifications = Service("notifications", folder, _environ(devices))
         self._common = common
-        self.chat = self._notifications
+        self._chats = [self._notifications] * replicas
 
     def start(self) -> None:
         """Start everything."""
@@ -163,27 +172,43 @@ class Stack:
             "SECRET_KEY_BASE_FILE": self._keep("secret-key-base", secrets.token_hex(32)),
             "DATABASE_URL_FILE": self._keep_url("chat"),
             "NOTIFICATIONS_INTERNAL_URL": f"http://127.0.0.1:{self._notifications.internal_port}",
+            "BUS": self._bus,
             **RAISED,
         }
-        self.chat = Service("chat", self._folder, _environ(settings), self._profile)
-        self.chat.migrate()
-        self.chat.start()
+        if self._nats is not None:
+            self._nats.start()
+            settings["BUS_URL_FILE"] = self._keep("bus-url", self._nats.url)
+        names = ["chat", *(f"chat-{number}" for number in range(2, len(self._chats) + 1))]
+        self._chats = [Service("chat", self._folder, _environ(settings), self._profile, name) for name in names]
+        self._chats[0].migrate()
+        for chat in self._chats:
+            chat.start()
 
     def stop(self) -> None:
         """Stop everything, the last first."""
-        self.chat.stop()
+        for chat in self._chats:
+            chat.stop()
         self._notifications.stop()
+        if self._nats is not None:
+            self._nats.stop()
         self.postgres.stop()
 
+    def restart(self) -> None:
+        """Start the chat service anew, with fresh memory."""
+        for chat in self._chats:
+            chat.restart()
+
     @property
-    def url(self) -> str:
+    def urls(self) -> tuple[str, ...]:
         """Where clients connect."""
-        return f"ws://127.0.0.1:{self.chat.port}/socket/websocket?token={{token}}&vsn=2.0.0"
+        return tuple(f"ws://127.0.0.1:{chat.port}/socket/websocket?token={{token}}&vsn=2.0.0" for chat in self._chats)
 
     @property
     def servers(self) -> dict[str, int]:
         """The processes, the one that holds the sockets first."""
-        return {"chat": self.chat.pid, "notifications": self._notifications.pid, "postgres": self.postgres.pid}
+        chats = {chat.log_name: chat.pid for chat in self._chats}
+        nats = {} if self._nats is None else {"nats": self._nats.pid}
+        return chats | nats | {"notifications": self._notifications.pid, "postgres": self.postgres.pid}
 
     async def make_rooms(self, rooms: int, size: int) -> tuple[Room, ...]:
         """Make rooms and people in them, each with a token that auth could have minted."""
@@ -229,9 +254,9 @@ class Stack:
 
 
 @contextmanager
-def running_stack(folder: Path, profile: str | None = None) -> Iterator[Stack]:
+def running_stack(folder: Path, profile: str | None = None, bus: str = "local", replicas: int = 1) -> Iterator[Stack]:
     """Run our side until the block ends."""
-    stack = Stack(folder, profile)
+    stack = Stack(folder, profile, bus, replicas)
     try:
         stack.start()
         yield stack

@@ -85,7 +85,7 @@ class Worker:
             is_own=partial(_is_own, load.room_size, place),
         )
         async with gate:
-            await client.connect(load.url, load.rooms[room].tokens[place])
+            await client.connect(load.urls[place % len(load.urls)], load.rooms[room].tokens[place])
         self._clients[room, place] = client
 
     async def _beat(self) -> None:
