@@ -59,6 +59,7 @@ def init(
     notifications_database: Annotated[
         Path | None, _file_option("notifications-database-url-file", "the notifications database's URL")
     ] = None,
+    bus: Annotated[Path | None, _file_option("bus-url-file", "the address of the chat's NATS, if it has one")] = None,
     firebase: Annotated[Path | None, _file_option("firebase", "the Firebase service account's JSON")] = None,
     cluster: Annotated[str, typer.Option("--context", help="The cluster's context in your kubeconfig.")] = "",
     hostname: Annotated[str, typer.Option(help="The DNS name that clients use.")] = "",
@@ -83,7 +84,7 @@ def init(
       ./stampchat secrets init --secrets-provider hashivault://stampchat
     """
     from deployer.errors import UsageError
-    from deployer.secrets.catalogue import AUTH_DATABASE, CHAT_DATABASE, FIREBASE, NOTIFICATIONS_DATABASE
+    from deployer.secrets.catalogue import AUTH_DATABASE, BUS, CHAT_DATABASE, FIREBASE, NOTIFICATIONS_DATABASE
     from deployer.secrets.store import CONTEXT, EMAIL, HOSTNAME, missing, stack_path
     from deployer.stack_file import load_stack_file
 
@@ -92,6 +93,7 @@ def init(
         AUTH_DATABASE: auth_database,
         CHAT_DATABASE: chat_database,
         NOTIFICATIONS_DATABASE: notifications_database,
+        BUS: bus,
         FIREBASE: firebase,
     }
     if list(files.values()).count(Path("-")) > 1:
@@ -123,8 +125,9 @@ def set_one(
     name: Annotated[
         str,
         typer.Argument(
-            help="Which: auth-database-url, chat-database-url, notifications-database-url, firebase-service-account "
-            "or image-pull-secret, the credentials of the images' registry."
+            help="Which: auth-database-url, chat-database-url, notifications-database-url, firebase-service-account, "
+            "bus-url, by which chat's pods tell each other, or image-pull-secret, the credentials of the images' "
+            "registry."
         ),
     ],
     value: Annotated[str, typer.Argument(hidden=True)] = "",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from infra.builders.volumes import Mount, config_map_mount, scratch_mount, secret_mount
 from infra.catalogue import (
     AUTH,
+    BUS_PATH,
+    BUS_SECRET,
     CHAT,
     DATABASE_CA,
     DATABASE_CA_PATH,
@@ -71,6 +73,8 @@ def mounts(application: Application, config: StackConfig) -> list[Mount]:
         mounted.append(secret_mount("legacy", LEGACY_PATH, LEGACY_SECRET))
     if application == NOTIFICATIONS and config.push == "fcm":
         mounted.append(secret_mount("firebase", FIREBASE_PATH, FIREBASE_SECRET))
+    if application == CHAT and config.bus.url is not None:
+        mounted.append(secret_mount("bus", BUS_PATH, BUS_SECRET))
     if config.hosted is not None and config.hosted.database_ca:
         mounted.append(config_map_mount(DATABASE_CA, DATABASE_CA_PATH, DATABASE_CA))
     return mounted
@@ -107,11 +111,13 @@ def _auth(config: StackConfig) -> dict[str, str]:
 
 
 def _chat(config: StackConfig) -> dict[str, str]:
-    del config
-    return {
+    own = {
         "SECRET_KEY_BASE_FILE": f"{SECRETS_PATH}/secret_key_base",
         "NOTIFICATIONS_INTERNAL_URL": f"http://{NOTIFICATIONS.name}:{NOTIFICATIONS.internal_port}",
+        "BUS": config.bus.kind,
+        "BUS_NAME": config.bus.name,
     }
+    return own | ({"BUS_URL_FILE": f"{BUS_PATH}/url"} if config.bus.url is not None else {})
 
 
 def _notifications(config: StackConfig) -> dict[str, str]:

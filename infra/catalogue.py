@@ -27,12 +27,14 @@ TOKEN_KEYS_PATH = f"{MOUNTS}/token-keys"
 FIREBASE_PATH = f"{MOUNTS}/firebase"
 LEGACY_PATH = f"{MOUNTS}/legacy"
 MIGRATE_PATH = f"{MOUNTS}/migrate"
+BUS_PATH = f"{MOUNTS}/bus"
 DATABASE_CA_PATH = f"{MOUNTS}/database-ca"
 DATABASE_CA_FILE = f"{DATABASE_CA_PATH}/ca.pem"
 
 INTERNAL_SECRET = "internal-credential"  # noqa: S105  # a name
 FIREBASE_SECRET = "firebase-secret"  # noqa: S105  # a name
 LEGACY_SECRET = "legacy-token-secret"  # noqa: S105  # a name
+BUS_SECRET = "bus-secret"  # noqa: S105  # a name
 PULL_SECRET = "image-pull-secret"  # noqa: S105  # a name
 TOKEN_KEYS = "token-keys"  # noqa: S105  # a name
 DATABASE_CA = "database-ca"

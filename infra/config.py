@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from infra.bus import BusConfig, bus_url_problems, describe_bus_url, read_bus
+from infra.collector import read_collector
 from infra.connections import connection_problems
 from infra.database_url import DatabaseAddress, database_url_problems, parse_database_url
 from infra.errors import ConfigError
@@ -23,6 +25,7 @@ __all__ = [
     "DATABASE_URL_KEYS",
     "MIGRATE_URL_KEYS",
     "AcmeConfig",
+    "BusConfig",
     "ClusterConfig",
     "ConfigError",
     "DatabaseAddress",
@@ -31,7 +34,9 @@ __all__ = [
     "LegacyConfig",
     "SecretText",
     "StackConfig",
+    "bus_url_problems",
     "database_url_problems",
+    "describe_bus_url",
     "image_problems",
     "inspect_stack",
     "legacy_secret_problem",
@@ -56,10 +61,9 @@ DEFAULT_IMAGES_FILE = ".stampchat/images.json"
 # The embedded cluster's forwarder tells the client's address. It runs on the node, whose own connections reach a Pod
 # from the Pod network's first address; no Pod can have that one.
 DEFAULT_FORWARDER = "10.244.0.1/32"
-EXAMPLE_COLLECTOR = "http://otel-collector.monitoring.svc:4318"
 # Connections that one pod of a service may open. In prod ten pods and the one more of a rolling update fit a database
-# of the usual hundred connections.
-DEFAULT_POOL = {"dev": 10, "prod": 8}
+# of the usual hundred connections, chat's with its one besides, on which it hears the others.
+DEFAULT_POOL = {"dev": 10, "prod": 7}
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class StackConfig:
         replicas: pods per service; the least that an autoscaler keeps in prod.
         max_replicas: the most that an autoscaler adds.
         database_pool_size: connections that one pod of a service may open.
+        bus: how the chat's pods tell each other.
         otlp_endpoint: the collector that traces go to, or nothing.
         signing_keys: generations of the token key; the last one signs, all of them verify.
         internal_credentials: generations of the services' credential; the last one is shown, all of them are taken.
@@ -132,6 +137,7 @@ class StackConfig:
     replicas: int
     max_replicas: int
     database_pool_size: int
+    bus: BusConfig
     otlp_endpoint: str
     signing_keys: tuple[int, ...]
     internal_credentials: tuple[int, ...]
@@ -184,7 +190,10 @@ def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]
         replicas=replicas,
         max_replicas=reader.integer("maxReplicas", max(10, replicas), least=replicas, most=1000),
         database_pool_size=reader.integer("databasePoolSize", DEFAULT_POOL[place], least=1, most=1000),
-        otlp_endpoint=_read_otlp_endpoint(reader),
+        bus=read_bus(
+            reader, one_pod=hosted is None and replicas == 1, authority=None if hosted is None else hosted.database_ca
+        ),
+        otlp_endpoint=read_collector(reader),
         signing_keys=reader.numbers("signingKeys", (1,)),
         internal_credentials=reader.numbers("internalCredentials", (1,)),
         secret_key_base=reader.numbers("secretKeyBases", (1,))[-1],
@@ -255,27 +264,6 @@ def _read_gateway(reader: Values, place: Place) -> GatewayConfig:
     return gateway
 
 
-def _read_otlp_endpoint(reader: Values) -> str:
-    if not reader.has("otlpEndpoint"):
-        return ""
-    url = reader.text("otlpEndpoint", "")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or parts.username or parts.query or parts.fragment:
-        reader.problem("otlpEndpoint", f"is {_without_password(url)!r}, not an address such as {EXAMPLE_COLLECTOR}")
-    elif "." not in (parts.hostname or ""):
-        reader.problem("otlpEndpoint", f"is {url!r}; name the namespace too, as in {EXAMPLE_COLLECTOR}")
-    return url
-
-
-def _without_password(url: str) -> str:
-    scheme, mark, rest = url.partition("://")
-    return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else url
-
-
 def _check_firebase(reader: Values, config: StackConfig) -> None:
     secret = config.firebase_service_account
     if secret is None or secret.sealed:
@@ -289,8 +277,10 @@ def _check_connections(reader: Values, config: StackConfig) -> None:
         return
     # An autoscaler's most, and the one pod more that a rolling update starts first.
     pods = config.max_replicas + 1
+    databases, bus = config.hosted.databases, config.bus
+    listening = None if bus.kind != "postgres" else bus.url or databases["chat"]
     for problem in connection_problems(
-        config.hosted.databases, config.database_pool_size, pods, config.hosted.max_connections
+        databases, config.database_pool_size, pods, config.hosted.max_connections, listening=listening
     ):
         reader.problem("databasePoolSize", problem)
 

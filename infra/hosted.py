@@ -28,6 +28,7 @@ MIGRATE_URL_KEYS = {
     "chat": "chatMigrateDatabaseUrl",
     "notifications": "notificationsMigrateDatabaseUrl",
 }
+_CA_KEY = "databaseCa"
 # RFC 2606 and 6761: nobody can own these, so a template's domain left in place is found before Let's Encrypt finds it.
 RESERVED_DOMAINS = ("example.com", "example.org", "example.net", "example", "test", "invalid", "localhost")
 
@@ -81,11 +82,11 @@ def read_hosted(reader: Values) -> HostedConfig:
         hostname=_read_hostname(reader),
         acme=_read_acme(reader),
         databases={
-            service: _check_database_url(reader, key, reader.secret(key), authority)
+            service: check_database_url(reader, key, reader.secret(key), authority)
             for service, key in DATABASE_URL_KEYS.items()
         },
         migrate_databases={
-            service: _check_database_url(reader, key, reader.secret(key), authority)
+            service: check_database_url(reader, key, reader.secret(key), authority)
             for service, key in MIGRATE_URL_KEYS.items()
             if reader.has(key)
         },
@@ -97,6 +98,27 @@ def read_hosted(reader: Values) -> HostedConfig:
         install_platform=_read_platform(reader),
         image_pull_secret=read_pull_secret(reader),
     )
+
+
+def check_database_url(reader: Values, key: str, secret: SecretText, authority: str) -> SecretText:
+    """Judge the address of a hosted database, unless it is still encrypted, and return it.
+
+    Args:
+        reader: where problems are remembered.
+        key: the address's key.
+        secret: the address.
+        authority: who signed the server's certificate; nothing for a public one.
+    """
+    if secret.sealed:
+        return secret
+    url = secret.reveal()
+    problems = database_url_problems(url)
+    for problem in problems:
+        reader.problem(key, problem)
+    named = "" if problems else parse_qs(urlsplit(url).query).get("sslrootcert", [""])[-1]
+    if named not in ("", "system") and not (authority and named == DATABASE_CA_FILE):
+        reader.problem(key, f"names an authority's file that no pod has; leave sslrootcert away and set {_CA_KEY}")
+    return secret
 
 
 def _read_hostname(reader: Values) -> str:
@@ -129,22 +151,6 @@ def _is_directory(url: str) -> bool:
     except ValueError:
         return False
     return usable and not (parts.username or parts.query or parts.fragment) and not re.search(r"\s", url)
-
-
-def _check_database_url(reader: Values, key: str, secret: SecretText, authority: str) -> SecretText:
-    if secret.sealed:
-        return secret
-    url = secret.reveal()
-    problems = database_url_problems(url)
-    for problem in problems:
-        reader.problem(key, problem)
-    named = "" if problems else parse_qs(urlsplit(url).query).get("sslrootcert", [""])[-1]
-    if named not in ("", "system") and not (authority and named == DATABASE_CA_FILE):
-        reader.problem(key, f"names an authority's file that no pod has; leave sslrootcert away and set {_CA_KEY}")
-    return secret
-
-
-_CA_KEY = "databaseCa"
 
 
 def _read_authority(reader: Values, key: str) -> str:

@@ -9,10 +9,12 @@ import pulumi
 
 from infra.builders.labels import selector
 from infra.builders.network import ANYWHERE, INTERNET, METADATA_NETWORK, Flow, Peer, default_deny, network_policy
+from infra.bus import nats_places
 from infra.catalogue import (
     APPLICATIONS,
     AUTH,
     CALLS,
+    CHAT,
     DNS_NAMESPACE,
     GATEWAY,
     GATEWAY_NAMESPACE,
@@ -27,6 +29,7 @@ from infra.catalogue import (
 )
 from infra.component import Component
 from infra.config import StackConfig
+from infra.names import namespace_of
 
 HTTP = 80
 HTTPS = 443
@@ -87,6 +90,8 @@ def _service_policy(application: Application, config: StackConfig) -> dict[str, 
     egress = _database_flows(application, config)
     if config.otlp_endpoint:
         egress.append(_collector_flow(config.otlp_endpoint))
+    if application == CHAT:
+        egress += _bus_flows(config)
     egress += [Flow(Peer(name=call.callee.name), [call.port]) for call in CALLS if call.caller == application]
     # Google's keys for auth, pushes for notifications.
     if (application == AUTH and "google" in config.login) or (application == NOTIFICATIONS and config.push == "fcm"):
@@ -101,18 +106,25 @@ def _database_flows(application: Application, config: StackConfig) -> list[Flow]
     urls = [config.hosted.databases[application.key]]
     # Whoever migrates may go past a pooler.
     urls += [url for key, url in config.hosted.migrate_databases.items() if key == application.key]
+    # And so may whoever listens for the other pods.
+    if application == CHAT and config.bus.kind == "postgres" and config.bus.url is not None:
+        urls.append(config.bus.url)
     ports = {POSTGRES_PORT if url.sealed else urlsplit(url.reveal()).port or POSTGRES_PORT for url in urls}
     return [Flow(OUTSIDE, sorted(ports))]
+
+
+def _bus_flows(config: StackConfig) -> list[Flow]:
+    """Let chat out to its NATS: to the namespaces that its servers' names have, or to wherever outside they are."""
+    places = {(place.namespace, place.port) for place in nats_places(config.bus)}
+    return [Flow(Peer(namespace=namespace) if namespace else OUTSIDE, [port]) for namespace, port in sorted(places)]
 
 
 def _collector_flow(endpoint: str) -> Flow:
     """Let traces out: to the namespace that the collector's name has, or to wherever outside the cluster it is."""
     parts = urlsplit(endpoint)
-    labels = (parts.hostname or "").split(".")
-    # NAME.NAMESPACE.svc, with or without the cluster's domain behind it.
-    inside = labels[2:3] == ["svc"]
+    namespace = namespace_of(parts.hostname or "")
     port = parts.port or (HTTPS if parts.scheme == "https" else HTTP)
-    return Flow(Peer(namespace=labels[1]) if inside else OUTSIDE, [port])
+    return Flow(Peer(namespace=namespace) if namespace else OUTSIDE, [port])
 
 
 def _database_policy(application: Application) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from infra.builders.objects import opaque_secret, registry_secret
 from infra.catalogue import (
     APPLICATIONS,
     AUTH,
+    BUS_SECRET,
     CHAT,
     DATABASE_CA,
     DATABASE_CA_FILE,
@@ -66,6 +67,8 @@ class Secrets(Component):
         if config.legacy_tokens is not None:
             old = pulumi.Output.secret(config.legacy_tokens.secret.reveal())
             values[LEGACY_SECRET] = {"legacy_token_secret": old}
+        if config.bus.url is not None:
+            values[BUS_SECRET] = {"url": _bus_url(config, config.bus.url)}
         if config.hosted is not None and config.hosted.image_pull_secret is not None:
             # The kubelet reads it at each pull, so a new one needs no new pods.
             shown = pulumi.Output.secret(config.hosted.image_pull_secret.reveal())
@@ -147,6 +150,12 @@ def _hosted_url(hosted: HostedConfig, url: SecretText) -> SecretValue:
     if hosted.database_ca and "sslrootcert=" not in text:
         text = f"{text}&sslrootcert={DATABASE_CA_FILE}"
     return pulumi.Output.secret(text)
+
+
+def _bus_url(config: StackConfig, url: SecretText) -> SecretValue:
+    if config.bus.kind == "postgres" and config.hosted is not None:
+        return _hosted_url(config.hosted, url)
+    return pulumi.Output.secret(url.reveal())
 
 
 def database_url(application: Application, password: SecretValue) -> SecretValue:

@@ -68,7 +68,10 @@ def _without_secrets(config: StackConfig) -> StackConfig:
     legacy = config.legacy_tokens
     if legacy is not None:
         legacy = replace(legacy, secret=SecretText(PLACEHOLDER.format("the original's private_key")))
-    return replace(config, firebase_service_account=account, legacy_tokens=legacy, hosted=hosted)
+    bus = config.bus
+    if bus.url is not None:
+        bus = replace(bus, url=SecretText(PLACEHOLDER.format("bus url")))
+    return replace(config, firebase_service_account=account, legacy_tokens=legacy, hosted=hosted, bus=bus)
 
 
 def _in_order(resources: Iterable[Registered]) -> Iterator[Registered]:

@@ -75,6 +75,8 @@ def _chat(layout: Layout, places: Places, _: Firebase) -> dict[str, str]:
     return {
         "SECRET_KEY_BASE_FILE": str(layout.secrets / "secret_key_base"),
         "NOTIFICATIONS_INTERNAL_URL": places.internal_url(NOTIFICATIONS.name),
+        # It is one process, and tells nobody else.
+        "BUS": "local",
     }
 
 

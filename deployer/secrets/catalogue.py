@@ -58,6 +58,23 @@ def _name_pull(credentials: str) -> str:
     return f"for {', '.join(pull_secret_hosts(credentials))}"
 
 
+def _judge_bus(url: str, _project_id: str) -> list[str]:
+    from infra.config import bus_url_problems
+
+    return bus_url_problems(url)
+
+
+def _name_bus(url: str) -> str:
+    from infra.config import describe_bus_url
+
+    return describe_bus_url(url)
+
+
+def _needs_bus(config: Mapping[str, Any]) -> bool:
+    bus = config.get(f"{NAMESPACE}:bus")
+    return isinstance(bus, Mapping) and bus.get("kind") == "nats"
+
+
 @dataclass(frozen=True)
 class Given:
     """Be a secret that only the user has; it stands encrypted in the stack's file.
@@ -166,6 +183,15 @@ PULL = Given(
     describe=_name_pull,
     is_needed=lambda _: False,
 )
+BUS = Given(
+    "bus-url",
+    "busUrl",
+    "the address of NATS, or of the chat's database past its pooler, by which its pods tell each other",
+    ("chat",),
+    judge=_judge_bus,
+    describe=_name_bus,
+    is_needed=_needs_bus,
+)
 DATABASES = (AUTH_DATABASE, CHAT_DATABASE, NOTIFICATIONS_DATABASE)
 # For a role that owns the tables, where the service's own does not.
 MIGRATING = tuple(
@@ -178,7 +204,9 @@ MIGRATING = tuple(
     )
     for service in _ALL
 )
-GIVEN = (*DATABASES, *MIGRATING, FIREBASE, LEGACY, PULL)
+GIVEN = (*DATABASES, *MIGRATING, BUS, FIREBASE, LEGACY, PULL)
+# What may be asked for an answer; an address of NATS is not.
+ANSWERING = (*DATABASES, BUS)
 
 PRIVATE_KEY = Generated(
     "private-key",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.report import Report
-from deployer.secrets.catalogue import DATABASES, GENERATED, GIVEN, SINCE, Generated, Given
+from deployer.secrets.catalogue import ANSWERING, GENERATED, GIVEN, SINCE, Generated, Given
 from deployer.secrets.probe import Probe, probe_all
 from deployer.secrets.store import PROJECT, stack_path
 from deployer.secrets.vault import Vault
@@ -64,7 +64,7 @@ def check_secrets(workspace: Workspace, stack: str, report: Report, *, reach: bo
     config = settings.get("config") or {}
     vault = Vault(workspace, stack, settings, report)
     values, state = vault.open(values=any(config.get(secret.full_key) for secret in GIVEN))
-    reached = probe_all({secret: values.get(secret.full_key, "") for secret in DATABASES}, report) if reach else {}
+    reached = probe_all({secret: values.get(secret.full_key, "") for secret in ANSWERING}, report) if reach else {}
     since = config.get(SINCE) or {}
     given = [_given(secret, config, values, since, reached.get(secret, Probe(""))) for secret in GIVEN]
     made = {

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from deployer.report import Report
-from deployer.secrets.catalogue import DATABASES, Given
+from deployer.secrets.catalogue import ANSWERING, Given
 from deployer.secrets.login import RefusedError, UntriedError, log_in
 from deployer.secrets.vault import Vault
 from deployer.workspace import Workspace
@@ -81,7 +81,7 @@ def probe_all(values: Mapping[Given, str], report: Report) -> dict[Given, Probe]
     """Ask each database among some values, all at once; addresses that are wrong are left out."""
     addresses = {
         secret: parse_database_url(values[secret])
-        for secret in DATABASES
+        for secret in ANSWERING
         if values.get(secret) and not database_url_problems(values[secret])
     }
     if not addresses:
@@ -105,7 +105,7 @@ def ask_databases(workspace: Workspace, stack: str, settings: Mapping[str, Any],
         UsageError: the passphrase does not open them.
     """
     values, _ = Vault(workspace, stack, settings, report).open()
-    return probe_all({secret: values.get(secret.full_key, "") for secret in DATABASES}, report)
+    return probe_all({secret: values.get(secret.full_key, "") for secret in ANSWERING}, report)
 
 
 def _try(connection: ssl.SSLSocket, address: DatabaseAddress, password: str) -> Probe:

@@ -68,6 +68,14 @@ PROD = {
     },
 }
 PROD_GATEWAY_API = {**PROD, "stampchat:gateway": json.dumps({"kind": "gateway-api"})}
+# The chat's pods tell each other by NATS, or by their database past its pooler.
+BUS_PASSWORD = "bus-pass-4a7d"  # made up
+NATS_URL = f"nats://chat:{BUS_PASSWORD}@nats.messaging.svc:4223"
+WITH_NATS = {**PROD, "stampchat:bus": '{"kind": "nats", "name": "rooms_2"}', "stampchat:busUrl": NATS_URL}
+PAST_POOLER = {
+    **PROD,
+    "stampchat:busUrl": f"postgresql://app:{BUS_PASSWORD}@chat.db.cloud:5434/stamp_chat?sslmode=require",
+}
 # Everything that is off by default.
 OWNER_PASSWORD = "owner-pass-91d0"  # made up
 OWNER_URL = f"postgresql://owner:{OWNER_PASSWORD}@chat.db.cloud:5433/stamp_chat?sslmode=verify-full"

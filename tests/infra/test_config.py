@@ -73,7 +73,7 @@ def test_the_tracked_prod_config_documents_every_key() -> None:
     keys = {key.removeprefix("stampchat:") for key in PROD} | {
         "kubeconfig", "imagesFile", "allowedOrigins", "logLevel", "replicas", "maxReplicas", "signingKeys", "gateway",
         "internalCredentials", "secretKeyBases", "databasePoolSize", "databaseMaxConnections", "databaseCa",
-        "authMigrateDatabaseUrl", "otlpEndpoint", "platform", "autoscaling",
+        "authMigrateDatabaseUrl", "otlpEndpoint", "platform", "autoscaling", "bus", "busUrl",
     }  # fmt: skip
 
     assert {key for key in keys - dev_only if f"stampchat:{key}" not in text} == set()

@@ -45,6 +45,35 @@ def test_what_does_not_fit_says_what_would(databases: dict[str, SecretText], mos
     assert "hush" not in problem
 
 
+@pytest.mark.parametrize(
+    ("databases", "listening", "most", "said"),
+    [
+        (APART, "chat", 108, "so chat may open 11 pods x 8 + 11 on which chat's pods hear each other = 99 connections"),
+        (TOGETHER, "chat", 284, "open 3 services x 11 pods x 8 + 11 on which chat's pods hear each other = 275 conn"),
+        (APART, "c.cloud", 108, "so notifications may open 11 pods x 8 + 11 on which"),
+        ({name: SecretText(None) for name in APART}, "chat", 108, "so chat may open 11 pods x 8 + 11 on which"),
+    ],
+)
+def test_the_connections_on_which_pods_hear_each_other_count(
+    databases: dict[str, SecretText], listening: str, most: int, said: str
+) -> None:
+    """One a pod of chat, where it listens; to the last one, and the pool that would fit leaves them room."""
+    address = SecretText(f"postgresql://u:hush@{listening}/d") if "." in listening else databases[listening]
+
+    (problem,) = connection_problems(databases, 8, 11, most, listening=address)
+
+    assert said in problem
+    assert "set a pool of at most 7" in problem
+    assert "hush" not in problem
+    assert connection_problems(databases, 8, 11, most + 1, listening=address) == []
+    assert connection_problems(databases, 8, 11, most) == []
+
+
+def test_a_server_where_pods_only_listen_is_no_pools_problem() -> None:
+    """A database past its pooler: what the pooler opens there is its own setting."""
+    assert connection_problems(APART, 8, 11, 98, listening=SecretText("postgresql://u:p@d.cloud/d")) == []
+
+
 def test_a_server_that_not_even_one_connection_a_pod_fits_offers_no_pool() -> None:
     """Only fewer pods or another server help."""
     (problem,) = connection_problems(TOGETHER, 8, 11, 40)

@@ -71,8 +71,8 @@ def test_each_can_be_said() -> None:
             {"chatDatabaseUrl": "postgresql://u:p@h/d?sslmode=verify-full&sslrootcert=/etc/ca.pem"},
             "stampchat:chatDatabaseUrl names an authority's file that no pod has",
         ),
-        ({"databasePoolSize": 9}, "stampchat:databasePoolSize is 9, so auth may open 11 pods x 9 = 99 connections"),
-        ({"maxReplicas": 11}, "stampchat:databasePoolSize is 8, so auth may open 12 pods x 8 = 96 connections"),
+        ({"databasePoolSize": 9}, "stampchat:databasePoolSize is 9, so chat may open 11 pods x 9 + 11 on which"),
+        ({"maxReplicas": 11}, "stampchat:databasePoolSize is 7, so chat may open 12 pods x 7 + 12 on which"),
         ({"otlpEndpoint": "collector:4318"}, "stampchat:otlpEndpoint is 'collector:4318', not an address such as"),
         ({"otlpEndpoint": "http://collector:4318"}, "stampchat:otlpEndpoint is 'http://collector:4318'; name the"),
         ({"otlpEndpoint": "https://me:hush@otel.io"}, "stampchat:otlpEndpoint is 'https://…@otel.io', not an address"),
@@ -114,6 +114,8 @@ def test_everything_wrong_is_told_at_once_by_the_program(tmp_path: Path) -> None
         "stampchat:logLevel": "loud",
         "stampchat:chatDatabaseUrl": f"postgresql://app:{PASSWORDS['chat']}@chat.db.cloud",
         "stampchat:context": "",
+        "stampchat:bus": json.dumps({"kind": "local"}),
+        "stampchat:busUrl": f"nats://chat:{PASSWORDS['chat']}@nats.messaging.svc",
     }
     del wrong["stampchat:authDatabaseUrl"]
     pulumi.runtime.set_all_config(dict(wrong))
@@ -130,6 +132,8 @@ def test_everything_wrong_is_told_at_once_by_the_program(tmp_path: Path) -> None
         "stampchat:login holds dev, which lets anybody be anybody",
         "stampchat:replicas is 1, not between 2 and 100",
         "stampchat:databasePoolSize is 20, so auth may open 41 pods x 20 = 820 connections",
+        "stampchat:bus.kind is local, by which one pod tells no other",
+        "stampchat:busUrl is for bus.kind nats, or for a hosted database past its pooler",
         "stampchat:pushes is not a key that stack place prod knows",
         "stampchat:gateway.kind is 'istio', not one of ambassador, gateway-api",
         "stampchat:logLevel is 'loud', not one of debug, info, warning, error",

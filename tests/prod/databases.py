@@ -15,9 +15,9 @@ from tests.services.storage.certificates import Authority
 from tests.services.storage.debian import bring_postgres
 
 SERVICES = ("auth", "chat", "notifications")
-# Three services share the server, each with four pods at most, one more while they are replaced, and eight connections
-# a pod; ten are kept back.
-CONNECTIONS = 130
+# Three services share the server, each with four pods at most, one more while they are replaced, and seven connections
+# a pod; a pod of chat has one besides, and ten are kept back.
+CONNECTIONS = 120
 NAME = "databases.stampchat.internal"
 
 

@@ -15,12 +15,12 @@ from services.notifications import settings as notifications
 from services.notifications.__main__ import SERVICE as NOTIFICATIONS
 from services.serve import Service
 from services.settings import Source
-from tests.infra.configs import DEV, PROD
+from tests.infra.configs import DEV, PAST_POOLER, PROD, WITH_NATS
 
 SERVICES = [(catalogue.AUTH, AUTH), (catalogue.CHAT, CHAT), (catalogue.NOTIFICATIONS, NOTIFICATIONS)]
 
 
-@pytest.mark.parametrize("config", [DEV, PROD], ids=["dev", "prod"])
+@pytest.mark.parametrize("config", [DEV, PROD, WITH_NATS, PAST_POOLER], ids=["dev", "prod", "nats", "pooler"])
 @pytest.mark.parametrize(("application", "service"), SERVICES, ids=lambda value: getattr(value, "name", None))
 def test_each_service_reads_all_that_it_is_told_and_is_told_all_that_it_needs(
     application: catalogue.Application, service: Service[Any], config: dict[str, str]

@@ -54,6 +54,11 @@ def test_a_service_finds_all_of_its_settings_and_no_others(service: Service, wri
     assert settings.database.url.reveal().endswith(f"@127.0.0.1:15432/{service.database}")
 
 
+def test_chat_is_alone(written: Layout) -> None:
+    """It has no bus, whatever the user's environment says."""
+    assert load(CHAT, written, Firebase(), STAMPCHAT_BUS="nats")[0].bus.kind == "local"
+
+
 def test_people_log_in_by_name_and_nothing_is_pushed(written: Layout) -> None:
     assert load(AUTH, written, Firebase())[0].logins == ("dev",)
     assert load(NOTIFICATIONS, written, Firebase())[0].push == "off"

@@ -194,21 +194,25 @@ DATABASE_URLS = {
     f"mysql://app:{PASSWORD}@db.invalid/d": "is not an address of the form postgresql://",
 }
 
+BUS_URLS = {
+    f"nats://chat:{PASSWORD}@nats.invalid": "does not ask for TLS outside the cluster",
+    f"tls://chat:{PASSWORD}/@nats.invalid": "is no list of addresses such as nats://",
+    f"postgresql://app:{PASSWORD}@db.invalid/d": "does not ask for TLS; end it with .sslmode=",
+}
 
-def test_every_wrong_database_url_is_told_and_never_quoted(checkout: Checkout) -> None:
+
+def test_every_wrong_url_is_told_and_never_quoted(checkout: Checkout) -> None:
     """With what to write in its place."""
     before = checkout.file.read_bytes()
+    wrong = [("auth-database-url", *each) for each in DATABASE_URLS.items()]
+    wrong += [("bus-url", *each) for each in BUS_URLS.items()]
 
     with ThreadPoolExecutor(2) as pool:
-        said = list(
-            pool.map(
-                lambda url: checkout.run("--debug", "secrets", "set", "auth-database-url", text=url), DATABASE_URLS
-            )
-        )
+        said = list(pool.map(lambda each: checkout.run("--debug", "secrets", "set", each[0], text=each[1]), wrong))
 
-    for answer, expected in zip(said, DATABASE_URLS.values(), strict=True):
+    for answer, (name, _, expected) in zip(said, wrong, strict=True):
         assert answer.status == 2, answer.text
-        assert re.search(f"auth-database-url {expected}", " ".join(answer.text.split())), answer.text
+        assert re.search(f"{name} {expected}", " ".join(answer.text.split())), answer.text
     assert checkout.file.read_bytes() == before
     assert checkout.leaks(*[answer.text for answer in said]) == []
 

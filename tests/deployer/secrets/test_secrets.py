@@ -16,6 +16,7 @@ from deployer.errors import ProcessError, UsageError
 from deployer.report import Silent
 from deployer.secrets.catalogue import (
     AUTH_DATABASE,
+    BUS,
     DATABASES,
     FIREBASE,
     INTERNAL_CREDENTIAL,
@@ -30,7 +31,7 @@ from deployer.secrets.export import export_examples, public_key_file
 from deployer.secrets.probe import probe_database
 from deployer.secrets.rotate import plan_rotation, rotate
 from deployer.secrets.store import CONTEXT, EMAIL, HOSTNAME, missing, store
-from deployer.stack_file import load_stack_file
+from deployer.stack_file import change_stack_file, load_stack_file
 from deployer.workspace import ROOT, Workspace, load_workspace
 from infra.config import DatabaseAddress, public_key, validate_stack
 from tests.infra.configs import SERVICE_ACCOUNT, make_service_account
@@ -122,6 +123,34 @@ def test_a_secret_set_again_replaces_the_old_one_alone(workspace: Workspace) -> 
     assert changed == {"stampchat:authDatabaseUrl"}
     assert (stored.restarts, after["encryptionsalt"]) == (("auth",), before["encryptionsalt"])
     assert "/elsewhere" in states(workspace)["auth-database-url"].note
+
+
+def test_an_address_of_nats_is_asked_for_where_the_chat_has_one(workspace: Workspace) -> None:
+    """It rolls chat alone, is described without its password, and makes the stack valid."""
+    store(workspace, "prod", VALUES, PLAIN, Silent())
+    change_stack_file(prod(workspace), {"stampchat:bus": {"kind": "nats"}}, {})
+    assert missing(load_stack_file(prod(workspace)))[0] == [BUS]
+    assert not states(workspace)["bus-url"].is_well
+
+    stored = store(workspace, "prod", {BUS: "nats://chat:hush-bus@nats.messaging.svc"}, {}, Silent())
+
+    settings = load_stack_file(prod(workspace))
+    assert (stored.restarts, stored.answers) == (("chat",), {})
+    assert missing(settings) == ([], [])
+    assert validate_stack(settings["config"]).bus.kind == "nats"
+    assert states(workspace)["bus-url"].is_well
+    assert states(workspace)["bus-url"].note == "nats://nats.messaging.svc:4222"
+    assert "hush-bus" not in prod(workspace).read_text()
+
+
+def test_the_database_past_its_pooler_is_asked_for_an_answer(workspace: Workspace) -> None:
+    """As every other database, and nobody needs it."""
+    assert states(workspace)["bus-url"].is_well
+
+    stored = store(workspace, "prod", {BUS: URLS[AUTH_DATABASE]}, {}, Silent())
+
+    assert "has no address" in stored.answers["bus-url"]
+    assert states(workspace)["bus-url"].note.startswith("app@authdatabaseurl.db.cloud:5432/stamp_chat")
 
 
 def test_bad_values_are_all_told_at_once_and_nothing_is_written(workspace: Workspace) -> None:
