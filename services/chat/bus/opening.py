@@ -41,10 +41,18 @@ class Opened:
     def watch(self, health: Health) -> None:
         """Have readiness say when the link is down.
 
-        It is not essential: all replicas would be out of service at once, and people on one replica chat without it.
+        A process that never had it is not put into service, so that a rollout with a wrong address stops. Once it had,
+        it stays: else all replicas would be out of service at once, and people on one replica chat without it.
         """
-        if self.link is not None:
-            health.register("bus", self.link.check, essential=False)
+        if isinstance(self.bus, SharedBus) and self.link is not None:
+            bus, link = self.bus, self.link
+
+            async def check_found() -> None:
+                if not bus.was_up:
+                    await link.check()
+
+            health.register("bus_found", check_found)
+            health.register("bus", link.check, essential=False)
 
 
 @asynccontextmanager

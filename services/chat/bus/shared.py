@@ -45,6 +45,7 @@ class SharedBus:
         present: takes who comes and goes, as Presence.deliver does.
         recheck: looks whether everybody who listens here still may; called when something may have been missed.
         is_up: whether the link is.
+        was_up: whether it ever was.
     """
 
     def __init__(self, link: Link, deliver: Deliver, order: Order, origin: str | None = None) -> None:
@@ -54,7 +55,7 @@ class SharedBus:
         self.origin = origin or secrets.token_hex(8)
         self.present: Callable[[PresenceNote], None] = _ignore
         self.recheck: Callable[[], None] = _do_nothing
-        self.is_up = False
+        self.is_up = self.was_up = False
         self._here: dict[int, Arrived] = {}
         self._waiting: list[msgspec.Raw] = []
         self._number = 0
@@ -115,7 +116,7 @@ class SharedBus:
 
     def opened(self) -> None:
         """Make up for what was missed."""
-        self.is_up = True
+        self.is_up = self.was_up = True
         self._replicas.pardon()
         self._send([frames.encode_note(Hello())])
         self._call_roll()

@@ -10,9 +10,13 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from services.chat.bus import postgres as bus
+from services.chat.bus.postgres import PostgresLink
 from services.database import open_database
-from services.errors import DatabaseUnavailable
+from services.errors import DatabaseUnavailable, Unavailable
 from services.migrations import migrate
+from services.settings import Secret
+from tests.services.chat.bus.ear import running
 from tests.services.conftest import MakeDatabase
 from tests.services.postgres import PostgresServer
 from tests.services.storage.conftest import OpenHouse, in_database
@@ -117,11 +121,44 @@ async def test_many_migrate_at_once_through_the_pooler(pooled: dict[str, str], t
     assert sorted(name for names in applied for name in names) == ["first", "second"]
 
 
-async def test_everything_works_behind_the_pooler(pooled: dict[str, str], open_house: OpenHouse) -> None:
+async def test_the_bus_says_that_a_pooler_swallows_it(
+    pooled: dict[str, str], postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is up with the database's own address, though commits go through the pooler."""
+    monkeypatch.setattr(bus, "ECHO_SECONDS", 0.5)
+    direct = Secret(postgres.url(urlsplit(pooled["chat"]).path.strip("/")))
+    async with open_database(in_database(pooled["chat"])) as database:
+        deaf = PostgresLink(Secret(pooled["chat"]), database, "test")
+        async with running(deaf) as ear:
+            async with asyncio.timeout(60):
+                while not await _fault(deaf, "STAMPCHAT_BUS_URL_FILE"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert ear.events == []
+        link = PostgresLink(direct, database, "test")
+        async with running(link) as ear:
+            await ear.was_opened()
+            async with database.transaction() as connection:
+                await link.announce(connection, [b"committed"])
+            await ear.has(b"committed")
+            await link.check()
+
+
+async def _fault(link: PostgresLink, word: str) -> bool:
+    try:
+        await link.check()
+    except Unavailable as error:
+        return word in error.message
+    return False
+
+
+async def test_everything_works_behind_the_pooler(
+    pooled: dict[str, str], open_house: OpenHouse, postgres: PostgresServer, tmp_path: Path
+) -> None:
     """Logins, rooms, sockets, shouts, stamps, history, devices, many at once."""
     for service, url in pooled.items():
         await migrate(in_database(url), SERVICES[service].migrations)
-    house = await open_house(pooled)
+    (tmp_path / "direct").write_text(postgres.url(urlsplit(pooled["chat"]).path.strip("/")))
+    house = await open_house(pooled, STAMPCHAT_BUS_URL_FILE=str(tmp_path / "direct"))
     names = [f"Person {number}" for number in range(8)]
     users = await asyncio.gather(*(house.login(name) for name in names))
     rooms = await asyncio.gather(*(house.make_room(user["token"]) for user in users))
