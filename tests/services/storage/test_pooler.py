@@ -158,7 +158,8 @@ async def test_everything_works_behind_the_pooler(
     for service, url in pooled.items():
         await migrate(in_database(url), SERVICES[service].migrations)
     (tmp_path / "direct").write_text(postgres.url(urlsplit(pooled["chat"]).path.strip("/")))
-    house = await open_house(pooled, STAMPCHAT_BUS_URL_FILE=str(tmp_path / "direct"))
+    house = await open_house(pooled, BUS_URL_FILE=str(tmp_path / "direct"))
+    await house.ready("chat")
     names = [f"Person {number}" for number in range(8)]
     users = await asyncio.gather(*(house.login(name) for name in names))
     rooms = await asyncio.gather(*(house.make_room(user["token"]) for user in users))
