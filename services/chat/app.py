@@ -25,6 +25,7 @@ from services.chat.routes import add_internal_routes, add_public_routes
 from services.chat.settings import ChatSettings
 from services.chat.socket import Sockets
 from services.chat.store import Store
+from services.chat.table import Table
 from services.database import Database, open_database
 from services.health import Health, watch_database
 from services.merging import add_merging_route
@@ -55,7 +56,7 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         notifications = Peer("notifications", settings.notifications_url, session, credential=settings.credential)
         dispatcher = Dispatcher(Outbox(database, presence.identities), notifications, OutboxMetrics(metrics.registry))
         dispatcher.start()
-        chat = Chat(store, bus, dispatcher.wake, settings.limits)
+        chat = Chat(store, bus, dispatcher.wake, settings.limits, Table(database))
         features = open_features(
             database=database,
             store=store,

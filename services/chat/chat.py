@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.chat.bus import Bus, Cut, Told, tell_message
+from services.chat.doubts import Memory
 from services.chat.errors import Refusal
 from services.chat.limits import Limits
-from services.chat.models import Change, ChatMessage, Draft, Seat, Stored
+from services.chat.models import Change, ChatMessage, Draft, NewStamp, Seat, Stored
 from services.chat.names import bare_topic, parse_id, parse_text, room_topic
-from services.chat.store import NewStamp, Store
+from services.chat.store import Store
 from services.chat.writer import Writer
 
 CLIENT_ID_CHARACTERS = 64
@@ -28,14 +29,22 @@ class Chat:
         bus: which tells the rooms.
         notify: takes each message that somebody said, for the devices of the others.
         limits: what people may do at most.
+        memory: where to look up what a broken commit has stored after all.
     """
 
-    def __init__(self, store: Store, bus: Bus, notify: Callable[[ChatMessage], None], limits: Limits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        notify: Callable[[ChatMessage], None],
+        limits: Limits,
+        memory: Memory | None = None,
+    ) -> None:
         self._store = store
         self._bus = bus
         self._notify = notify
         self._limits = limits
-        self._writer = Writer(store.add_messages, self._tell_said, store)
+        self._writer = Writer(store.add_messages, self._tell_said, memory)
 
     async def join_room(self, identity: str, topic: str) -> None:
         """Make somebody a participant of the room that an invitation names.

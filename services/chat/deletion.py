@@ -13,8 +13,8 @@ import asyncpg
 from aiohttp import web
 
 from services.chat.chat import Chat
+from services.chat.happenings import NAMELESS
 from services.chat.sql import NOW, PERSON
-from services.chat.store import NAMELESS
 from services.database import Connection, Database
 from services.errors import NotAuthenticated, NotFound
 from services.web import json_response

@@ -13,7 +13,7 @@ from services.chat.models import ChatMessage
 
 
 class Memory(Protocol):
-    """Be what the database remembers, as Store does."""
+    """Be what the database remembers, as Table does."""
 
     async def newest_message(self) -> int:
         """Return the greatest id there is; 0 when there is none."""

@@ -131,6 +131,18 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class NewStamp:
+    """Be a stamp that is not stored yet."""
+
+    member_id: int
+    message_id: int
+    word: str
+    x_pos: float
+    y_pos: float
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """Be a message that was stored a moment ago.
 

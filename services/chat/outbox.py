@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from services.chat.happenings import NAMELESS
 from services.chat.names import room_topic
-from services.chat.store import NAMELESS
 from services.chat.unread import unread_counts
 from services.database import Connection, Database
 

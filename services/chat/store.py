@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from services.chat import sql
 from services.chat.bus import Commits, Cut, tell_message
 from services.chat.errors import Refusal
+from services.chat.happenings import add_info
 from services.chat.models import (
     Change,
     ChatMessage,
     Draft,
+    NewStamp,
     Page,
     Place,
     Room,
@@ -32,26 +33,6 @@ from services.errors import Conflict, NotAuthenticated, NotFound
 
 PAGE_SIZE = 60
 MAX_ID = (1 << 63) - 1
-# What they are called who have no name.
-NAMELESS = "Somebody"
-_FALLBACK = {
-    "create_chat": "${name} started the chat",
-    "join_chat": "${name} has joined the chat",
-    "leave_chat": "${name} has left the chat",
-    "remove_chat": "${name} was removed from the chat",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class NewStamp:
-    """Be a stamp that is not stored yet."""
-
-    member_id: int
-    message_id: int
-    word: str
-    x_pos: float
-    y_pos: float
-    strength: float
 
 
 class Store:
@@ -128,7 +109,7 @@ class Store:
             row = await connection.fetchrow(sql.ADD_ROOM, name, topic)
             assert row is not None  # noqa: S101  # INSERT … RETURNING without a condition
             member_id = await connection.fetchval(sql.ADD_PARTICIPANT, row["id"], user.id)
-            await self.add_info(connection, "create_chat", row["id"], member_id, user.friendly_name)
+            await add_info(connection, "create_chat", row["id"], member_id, user.friendly_name)
         return Room(**row)
 
     async def join_room(self, identity: str, topic: str) -> Change:
@@ -149,7 +130,7 @@ class Store:
                 if await connection.fetchval(sql.IS_REMOVED, channel_id, user.id):
                     raise NotFound("There is no such channel.")
                 return Change(topic, None)
-            stored = await self.add_info(connection, "join_chat", channel_id, member_id, user.friendly_name)
+            stored = await add_info(connection, "join_chat", channel_id, member_id, user.friendly_name)
             await self._commits.announce(connection, [tell_message(room_topic(topic), stored.message, stored.after)])
         return Change(topic, stored)
 
@@ -167,7 +148,7 @@ class Store:
             if not member["is_participant"]:
                 return Change(member["topic"], None, await connection.fetchval(sql.NEWEST_OF_ROOM, channel_id))
             await connection.execute(sql.REMOVE_PARTICIPANT, member["id"])
-            stored = await self.add_info(connection, "leave_chat", channel_id, member["id"], member["friendly_name"])
+            stored = await add_info(connection, "leave_chat", channel_id, member["id"], member["friendly_name"])
             await self.announce_leave(connection, member["topic"], identity, stored)
         return Change(member["topic"], stored, stored.message.id)
 
@@ -269,17 +250,6 @@ class Store:
             stamps = await fetch_stamps(connection, rows, muted)
         return [message_from(row, tuple(stamps[row["id"]])) for row in rows]
 
-    async def newest_message(self) -> int:
-        """Return the greatest id of a message; 0 when there is none."""
-        async with self._database.connection() as connection:
-            return int(await connection.fetchval(sql.NEWEST) or 0)
-
-    async def said_since(self, member_ids: Sequence[int], message_id: int) -> list[tuple[str, ChatMessage]]:
-        """Return what some members have said after a message, oldest first, each with its room's topic."""
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(sql.SAID_SINCE, list(member_ids), message_id)
-        return [(room_topic(row["topic"]), message_from(row)) for row in rows]
-
     async def add_messages(self, drafts: Sequence[Draft]) -> list[Stored | Literal["known"] | None]:
         """Store a batch in one commit.
 
@@ -323,21 +293,3 @@ class Store:
         if row is None:
             raise NotAuthenticated("Nobody here has this identity; log in again.", code="unknown_user")
         return user_from(row)
-
-    @staticmethod
-    async def add_info(connection: Connection, kind: str, channel_id: int, member_id: int, name: str | None) -> Stored:
-        """Store what happened to a member, in one of the wordings for it.
-
-        Args:
-            connection: inside a transaction.
-            kind: one of those that have a wording.
-            channel_id: the room.
-            member_id: whom it is about.
-            name: what they are called.
-        """
-        template = await connection.fetchval(sql.INFO_TEXT, kind) or _FALLBACK[kind]
-        row = await connection.fetchrow(
-            sql.ADD_INFO, channel_id, member_id, template.replace("${name}", name or NAMELESS)
-        )
-        assert row is not None  # noqa: S101  # INSERT … RETURNING without a condition
-        return Stored(message_from(row), row["after"])

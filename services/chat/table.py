@@ -1,4 +1,4 @@
-"""Ask the tables what the bus did not bring: messages of many rooms, and who may still listen."""
+"""Ask the tables what nobody told us: messages of many rooms, what a broken commit stored, who may still listen."""
 
 from __future__ import annotations
 
@@ -51,3 +51,14 @@ class Table:
             )
             for row in rows
         ]
+
+    async def newest_message(self) -> int:
+        """Return the greatest id of a message; 0 when there is none."""
+        async with self._database.connection() as connection:
+            return int(await connection.fetchval(sql.NEWEST) or 0)
+
+    async def said_since(self, member_ids: Sequence[int], message_id: int) -> list[tuple[str, ChatMessage]]:
+        """Return what some members have said after a message, oldest first, each with its room's topic."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(sql.SAID_SINCE, list(member_ids), message_id)
+        return [(room_topic(row["topic"]), message_from(row)) for row in rows]

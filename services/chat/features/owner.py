@@ -15,6 +15,7 @@ from services.chat.bus import Cut, Moved, Note, Told, tell_message
 from services.chat.chat import Chat
 from services.chat.features import sql
 from services.chat.features.doors import Pace, refusing
+from services.chat.happenings import add_info
 from services.chat.models import Room
 from services.chat.names import make_topic, parse_text, room_topic
 from services.chat.routes import NewRoom, RoomAnswer, Success, path_id
@@ -77,7 +78,7 @@ class Owner:
             if removed is None:
                 raise NotFound("There is no such member.")
             name = removed["friendly_name"]
-            stored = await self._store.add_info(connection, "remove_chat", channel_id, removed["id"], name)
+            stored = await add_info(connection, "remove_chat", channel_id, removed["id"], name)
             await self._store.announce_leave(connection, row["topic"], removed["identity"], stored)
             topic = room_topic(row["topic"])
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.chat.models import Draft, Stored
+from services.chat.models import Draft, NewStamp, Stored
 from services.chat.related import fetch_members, fetch_stamps
-from services.chat.store import NewStamp, Store
+from services.chat.store import Store
 from services.database import Connection, open_database
 from services.settings import DatabaseSettings
 

@@ -10,8 +10,8 @@ import pytest
 
 from services.chat import sql
 from services.chat.errors import Refusal
-from services.chat.models import Draft, Stored
-from services.chat.store import NewStamp, Store
+from services.chat.models import Draft, NewStamp, Stored
+from services.chat.store import Store
 from services.database import open_database
 from services.migrations import migrate
 from services.settings import DatabaseSettings

@@ -29,11 +29,11 @@ class HeldStore:
         self._id = 0
 
     async def newest_message(self) -> int:
-        """Be Store.newest_message."""
+        """Be Table.newest_message."""
         return self._id
 
     async def said_since(self, member_ids: Sequence[int], message_id: int) -> list[tuple[str, ChatMessage]]:
-        """Be Store.said_since: what a broken commit left, if it did."""
+        """Be Table.said_since: what a broken commit left, if it did."""
         found = [(topic, message) for topic, message in self.left if message.member_id in member_ids]
         return [(topic, message) for topic, message in found if message.id > message_id]
 
