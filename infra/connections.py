@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from infra.database_url import DEFAULT_PORT
 from infra.values import SecretText
 
 # Postgres's own default, `max_connections`.
@@ -67,7 +68,7 @@ def _server(service: str, url: SecretText) -> str:
         return service
     try:
         parts = urlsplit(url.reveal())
-        port = parts.port or ""
+        port = parts.port or DEFAULT_PORT
     except ValueError:
         return service
     return f"{parts.hostname}:{port}" if parts.hostname else service

@@ -50,7 +50,7 @@ def test_what_does_not_fit_says_what_would(databases: dict[str, SecretText], mos
     [
         (APART, "chat", 108, "so chat may open 11 pods x 8 + 11 on which chat's pods hear each other = 99 connections"),
         (TOGETHER, "chat", 284, "open 3 services x 11 pods x 8 + 11 on which chat's pods hear each other = 275 conn"),
-        (APART, "c.cloud", 108, "so notifications may open 11 pods x 8 + 11 on which"),
+        (APART, "c.cloud:5432", 108, "so notifications may open 11 pods x 8 + 11 on which"),
         ({name: SecretText(None) for name in APART}, "chat", 108, "so chat may open 11 pods x 8 + 11 on which"),
     ],
 )
