@@ -59,6 +59,7 @@ class SharedBus:
         self._here: dict[int, Arrived] = {}
         self._waiting: list[msgspec.Raw] = []
         self._number = 0
+        self._met_newer = False
         self._replicas = Replicas(self._present, self._miss)
         self._pieces = Pieces()
         self._tasks: list[asyncio.Task[None]] = []
@@ -143,7 +144,9 @@ class SharedBus:
             try:
                 note = frames.decode_note(raw)
             except msgspec.MsgspecError:
-                logger.warning("a newer replica said something that this one does not know")
+                if not self._met_newer:
+                    self._met_newer = True
+                    logger.warning("a newer replica said something that this one does not know")
             else:
                 self._carry_out(frame, note, is_ours=is_ours)
 

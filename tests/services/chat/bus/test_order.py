@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import pytest
@@ -48,6 +48,13 @@ class Table:
         return found
 
 
+async def settled(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110  # it has no event
+            await asyncio.sleep(0.001)
+
+
 class TestOrder:
     """Hold an order to its word."""
 
@@ -72,9 +79,7 @@ class TestOrder:
 
     async def told(self, *ids: int) -> None:
         """Wait until so much is told, and no more."""
-        async with asyncio.timeout(60):
-            while len(self.ids) < len(ids):  # noqa: ASYNC110  # it has no event
-                await asyncio.sleep(0.001)
+        await settled(lambda: len(self.ids) >= len(ids))
         assert self.ids == list(ids)
 
     async def test_what_comes_in_order_is_told_at_once(self) -> None:
@@ -180,9 +185,7 @@ class TestOrder:
 
         self.order.recover()
 
-        async with asyncio.timeout(60):
-            while len(self.ids) < 10:  # noqa: ASYNC110  # it has no event
-                await asyncio.sleep(0.001)
+        await settled(lambda: len(self.ids) == 10)
         assert max(map(len, self.table.asked)) == 4
 
     async def test_what_is_about_a_message_waits_for_it(self) -> None:
