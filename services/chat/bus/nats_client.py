@@ -117,34 +117,38 @@ class NatsClient(Client):
         Raises:
             Unavailable: it cannot be; the message says why.
         """
-        address = self.address
         try:
             async with asyncio.timeout(OPEN_SECONDS):
-                await self.connect(
-                    [address.url],
-                    name=name,
-                    user=address.user,
-                    password=address.password.reveal() if address.password else None,
-                    token=address.token.reveal() if address.token else None,
-                    error_cb=self._take_error,
-                    lame_duck_mode_cb=self._hear_of_leave,
-                    allow_reconnect=False,
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=0,
-                    connect_timeout=CONNECT_SECONDS,
-                    ping_interval=PING_SECONDS,
-                    # Nothing is kept where there is no connection, and publish never waits for one.
-                    pending_size=0,
-                )
+                await self._connect(name)
         except errors.NoServersError as error:
             raise Unavailable(self.describe(self._fault or error)) from None
         except (OSError, errors.Error) as error:
             raise Unavailable(self.describe(error)) from None
+        finally:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # wait_for, until Python 3.12, loses it if what it waits for comes in the same turn of the loop.
+                raise asyncio.CancelledError
         self._is_open = True
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # wait_for loses it (until Python 3.12) if what it waits for comes in the same turn of the loop.
-            raise asyncio.CancelledError
+
+    async def _connect(self, name: str) -> None:
+        address = self.address
+        await self.connect(
+            [address.url],
+            name=name,
+            user=address.user,
+            password=address.password.reveal() if address.password else None,
+            token=address.token.reveal() if address.token else None,
+            error_cb=self._take_error,
+            lame_duck_mode_cb=self._hear_of_leave,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            connect_timeout=CONNECT_SECONDS,
+            ping_interval=PING_SECONDS,
+            # Nothing is kept where there is no connection, and publish never waits for one.
+            pending_size=0,
+        )
 
     async def listen(self, subject: str, hear: Hear) -> None:
         """Have what comes of a subject handed over."""

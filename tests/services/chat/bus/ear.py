@@ -68,5 +68,5 @@ async def running(link: Link) -> AsyncIterator[Ear]:
         yield ear
     finally:
         task.cancel()
-        await asyncio.wait([task])
+        await asyncio.wait([task], timeout=SECONDS)
         assert task.cancelled()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -79,7 +80,10 @@ class NatsServer:
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """Let it do nothing meanwhile: connections stay open, and nothing answers."""
+        assert self._process is not None
         self.send(signal.SIGSTOP)
+        # It has stopped a moment later.
+        os.waitpid(self._process.pid, os.WUNTRACED)
         try:
             yield
         finally:
@@ -98,7 +102,7 @@ class NatsServer:
         self.options |= options
         settings = {"host": "127.0.0.1", "port": self.port, **self.options}
         # Its own language has JSON's objects in it; a whole file of JSON lacks only the braces around.
-        lines = [f"{key}: {json.dumps(value)}" for key, value in settings.items()]
+        lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
         (self._folder / "conf").write_text("\n".join(lines))
 
     def _answers(self) -> bool:
