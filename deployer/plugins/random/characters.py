@@ -7,63 +7,53 @@ import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from deployer.plugins.random.fields import Field, Problem
+
 # The official plugin's own, in its order.
 SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
-DEFAULTS = {
-    "lower": True,
-    "upper": True,
-    "numeric": True,
-    "number": True,  # an older name of `numeric`; the state holds both
-    "special": True,
-    "minLower": 0,
-    "minUpper": 0,
-    "minNumeric": 0,
-    "minSpecial": 0,
-}
 _CLASSES = {"lower": string.ascii_lowercase, "upper": string.ascii_uppercase, "numeric": string.digits}
+_MINIMUMS = {"lower": "minLower", "upper": "minUpper", "numeric": "minNumeric", "special": "minSpecial"}
+FIELDS = {
+    "keepers": Field("keepers"),
+    "length": Field("whole", required=True, least=1),
+    **{name: Field("flag", default=True) for name in ("lower", "upper", "special")},
+    "numeric": Field("flag"),  # with `number`, its older name, in `settle`
+    "number": Field("flag"),
+    **{name: Field("whole", default=0, least=0) for name in _MINIMUMS.values()},
+    "overrideSpecial": Field("text"),
+}
 
 
 def draw(rules: Mapping[str, Any]) -> str:
     """Return a string that keeps the rules, each allowed one equally likely but for the minimums.
 
     Args:
-        rules: a resource's inputs over the defaults.
+        rules: a resource's inputs, settled.
     """
-    classes = _classes(rules)
-    drawn = [
-        secrets.choice(characters)
-        for name, characters in classes.items()
-        for _ in range(rules[f"min{name.capitalize()}"])
-    ]
+    classes = _CLASSES | {"special": rules.get("overrideSpecial") or SPECIAL}
+    drawn = [secrets.choice(classes[name]) for name, minimum in _MINIMUMS.items() for _ in range(rules[minimum])]
     allowed = "".join(characters for name, characters in classes.items() if rules[name])
     drawn += [secrets.choice(allowed) for _ in range(rules["length"] - len(drawn))]
     secrets.SystemRandom().shuffle(drawn)
     return "".join(drawn)
 
 
-def problems(rules: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each input that no string can keep, with the reason."""
-    length = rules["length"]
-    least = sum(rules[f"min{name.capitalize()}"] for name in ("lower", "upper", "numeric", "special"))
-    if length < 1:
-        yield "length", f"the length must be at least 1, got {length}"
-    if length < least:
-        yield "length", f"the length must be at least the sum of the minimums, {least}, got {length}"
-    classes = _classes(rules)
-    if not any(rules[name] and characters for name, characters in classes.items()):
-        yield "length", "at least one class of characters must be allowed"
-    for name, characters in classes.items():
-        if rules[f"min{name.capitalize()}"] > 0 and not characters:
-            yield "overrideSpecial", "it has no characters, and `minSpecial` asks for some"
+def settle(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs with `number` and `numeric` alike, as every state has them."""
+    numeric = inputs.get("numeric", inputs.get("number", True))
+    return {**inputs, "numeric": numeric, "number": numeric}
 
 
-def with_defaults(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs over the defaults; `number` and `numeric` always agree."""
-    rules = DEFAULTS | {key: value for key, value in inputs.items() if value is not None}
-    numeric = inputs.get("numeric", inputs.get("number"))
-    rules["numeric"] = rules["number"] = True if numeric is None else numeric
-    return rules
+def problems(known: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the inputs that no string can keep together.
 
-
-def _classes(rules: Mapping[str, Any]) -> dict[str, str]:
-    return _CLASSES | {"special": rules.get("overrideSpecial") or SPECIAL}
+    Args:
+        known: those inputs that are known and of their types.
+    """
+    least = sum(known.get(minimum, 0) for minimum in _MINIMUMS.values())
+    if "length" in known and known["length"] < least:
+        yield Problem("length", f"it must be at least the sum of the minimums, {least}", known["length"])
+    if known.get("number", known.get("numeric")) != known.get("numeric", known.get("number")):
+        yield Problem("number", "it is the older name of `numeric` and must not say otherwise; leave it out")
+    elif not any(settle(known).get(name, True) for name in _MINIMUMS):
+        yield Problem("special", "one of `lower`, `upper`, `numeric` and `special` must be true")

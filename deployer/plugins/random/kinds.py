@@ -1,27 +1,19 @@
-"""Know each kind of random resource: what it draws, what stays in state, how an id is adopted."""
+"""Know each kind of random resource: its inputs, what it draws, what stays in state, how an id is adopted."""
 
 from __future__ import annotations
 
-import base64
 import secrets
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import bcrypt
+from deployer.plugins.random import adopting, characters, drawing
+from deployer.plugins.random.adopting import Adopted
+from deployer.plugins.random.drawing import Drawn
+from deployer.plugins.random.fields import Field, Problem
 
-from deployer.plugins.random import characters
-
-_BCRYPT_LIMIT = 72  # bcrypt reads no further; the official plugin cuts there as well
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Hold what was drawn: the resource's id and what it has besides its inputs."""
-
-    id: str
-    results: dict[str, Any]
+_LARGEST_RANGE = 2**63 - 1  # what Go's generator, and with it the official plugin, can draw from
 
 
 @dataclass(frozen=True)
@@ -29,140 +21,127 @@ class Kind:
     """Describe one kind.
 
     Attributes:
-        draw: makes a new value from the inputs over the defaults.
-        adopt: reads an import id into the inputs and the value; raises ValueError when it cannot.
+        fields: its inputs.
+        draw: makes a new value from the settled inputs.
         results: the names that `draw` adds, for a preview.
-        secret: those of them that are secret.
-        required: the inputs that it cannot do without.
-        problems: yields each wrong input with the reason.
-        with_defaults: returns inputs over the defaults.
-        unsupported: inputs that this stand-in does not honour.
+        adopt: reads an import id into the inputs and the value; None where no id tells them.
+        secret: those of the results that are secret.
+        problems: yields what is wrong with inputs that each are of their types.
+        settle: returns the inputs over the defaults as the state holds them.
         fixed: what every state of this kind holds besides.
+        strict_keepers: whether keepers without a value count as well.
     """
 
+    fields: Mapping[str, Field]
     draw: Callable[[Mapping[str, Any]], Drawn]
-    adopt: Callable[[str], tuple[dict[str, Any], Drawn]]
     results: tuple[str, ...]
+    adopt: Callable[[str], Adopted] | None = None
     secret: frozenset[str] = frozenset()
-    required: tuple[str, ...] = ()
-    problems: Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]] = lambda _inputs: iter(())
-    with_defaults: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
-    unsupported: tuple[str, ...] = ()
-    fixed: dict[str, Any] = field(default_factory=dict)
+    problems: Callable[[Mapping[str, Any]], Iterator[Problem]] = lambda _known: iter(())
+    settle: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    strict_keepers: bool = False
 
 
-def _password(value: str) -> Drawn:
-    digest = bcrypt.hashpw(value.encode()[:_BCRYPT_LIMIT], bcrypt.gensalt(rounds=10, prefix=b"2a"))
-    return Drawn("none", {"result": value, "bcryptHash": digest.decode(), "id": "none"})
+def settled(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that the state holds.
+
+    Args:
+        kind: the resource's kind.
+        given: those that the program gives, as `fields.read` returned them.
+    """
+    defaults = {name: field.default for name, field in kind.fields.items() if field.default is not None}
+    return kind.settle(defaults | dict(given))
 
 
-def _string(value: str) -> Drawn:
-    return Drawn(value, {"result": value, "id": value})
+def _without_empty(name: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Take "" for nothing, as the official plugin does with a seed and a pet's prefix."""
+    return lambda inputs: {key: value for key, value in inputs.items() if key != name or value != ""}
 
 
-def _bytes(value: bytes) -> Drawn:
-    encoded = base64.b64encode(value).decode()
-    return Drawn(encoded, {"base64": encoded, "hex": value.hex()})
+def _range(known: Mapping[str, Any]) -> Iterator[Problem]:
+    if not {"min", "max"} <= known.keys():
+        return
+    if known["min"] > known["max"]:
+        yield Problem("min", f"it must not be above `max`, {known['max']}", known["min"])
+    elif known["max"] - known["min"] >= _LARGEST_RANGE:
+        yield Problem("max", "there must be fewer than 2^63 numbers from `min` to it")
 
 
-def _id(value: bytes, prefix: str) -> Drawn:
-    url = base64.urlsafe_b64encode(value).decode().rstrip("=")
-    shown = {
-        "b64Url": url,
-        "b64Std": base64.b64encode(value).decode(),
-        "hex": value.hex(),
-        "dec": str(int.from_bytes(value)),
-    }
-    return Drawn(url, {name: prefix + text for name, text in shown.items()} | {"id": url})
-
-
-def _integer(value: int) -> Drawn:
-    return Drawn(str(value), {"result": value, "id": str(value)})
-
-
-def _uuid(value: str) -> Drawn:
-    return Drawn(value, {"result": value, "id": value})
-
-
-def _adopt_id(text: str) -> tuple[dict[str, Any], Drawn]:
-    prefix, _, url = text.rpartition(",")
-    value = base64.b64decode(url + "=" * (-len(url) % 4), altchars=b"-_", validate=True)
-    inputs: dict[str, Any] = {"byteLength": len(value)}
-    return (inputs | {"prefix": prefix} if prefix else inputs), _id(value, prefix)
-
-
-def _adopt_integer(text: str) -> tuple[dict[str, Any], Drawn]:
-    parts = text.split(",")
-    if len(parts) != 3:  # noqa: PLR2004  # result,min,max
-        raise ValueError("it must read result,min,max")
-    result, least, most = (int(part) for part in parts)
-    return {"min": least, "max": most}, _integer(result)
-
-
-def _adopt_bytes(text: str) -> tuple[dict[str, Any], Drawn]:
-    value = base64.b64decode(text, validate=True)
-    return {"length": len(value)}, _bytes(value)
-
-
-def _length(name: str) -> Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]:
-    def check(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if inputs[name] < 1:
-            yield name, f"it must be at least 1, got {inputs[name]}"
-
-    return check
-
-
-def _range(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if inputs["min"] > inputs["max"]:
-        yield "min", f"it must not be above `max`, {inputs['max']}, got {inputs['min']}"
-
+_KEEPERS = {"keepers": Field("keepers")}
 
 KINDS = {
     "random:index/randomPassword:RandomPassword": Kind(
-        draw=lambda inputs: _password(characters.draw(inputs)),
-        adopt=lambda text: ({"length": len(text)}, _password(text)),
+        fields=characters.FIELDS,
+        draw=lambda inputs: drawing.password(characters.draw(inputs)),
         results=("result", "bcryptHash", "id"),
+        adopt=adopting.password,
         secret=frozenset({"result", "bcryptHash"}),
-        required=("length",),
         problems=characters.problems,
-        with_defaults=characters.with_defaults,
+        settle=characters.settle,
         fixed={"__meta": '{"schema_version":"3"}'},
     ),
     "random:index/randomString:RandomString": Kind(
-        draw=lambda inputs: _string(characters.draw(inputs)),
-        adopt=lambda text: ({"length": len(text)}, _string(text)),
+        fields=characters.FIELDS,
+        draw=lambda inputs: drawing.text(characters.draw(inputs)),
         results=("result", "id"),
-        required=("length",),
+        adopt=adopting.string,
         problems=characters.problems,
-        with_defaults=characters.with_defaults,
+        settle=characters.settle,
         fixed={"__meta": '{"schema_version":"2"}'},
     ),
     "random:index/randomBytes:RandomBytes": Kind(
-        draw=lambda inputs: _bytes(secrets.token_bytes(inputs["length"])),
-        adopt=_adopt_bytes,
+        fields=_KEEPERS | {"length": Field("whole", required=True, least=1)},
+        draw=lambda inputs: drawing.octets(secrets.token_bytes(inputs["length"])),
         results=("base64", "hex"),
+        adopt=adopting.octets,
         secret=frozenset({"base64", "hex"}),
-        required=("length",),
-        problems=_length("length"),
+        strict_keepers=True,
     ),
     "random:index/randomId:RandomId": Kind(
-        draw=lambda inputs: _id(secrets.token_bytes(inputs["byteLength"]), inputs.get("prefix") or ""),
-        adopt=_adopt_id,
+        fields=_KEEPERS | {"byteLength": Field("whole", required=True, least=1), "prefix": Field("text")},
+        draw=lambda inputs: drawing.identifier(secrets.token_bytes(inputs["byteLength"]), inputs.get("prefix", "")),
         results=("b64Std", "b64Url", "hex", "dec", "id"),
-        required=("byteLength",),
-        problems=_length("byteLength"),
+        adopt=adopting.identifier,
     ),
     "random:index/randomInteger:RandomInteger": Kind(
-        draw=lambda inputs: _integer(inputs["min"] + secrets.randbelow(inputs["max"] - inputs["min"] + 1)),
-        adopt=_adopt_integer,
+        fields=_KEEPERS
+        | {"min": Field("whole", required=True), "max": Field("whole", required=True), "seed": Field("text")},
+        draw=drawing.draw_integer,
         results=("result", "id"),
-        required=("min", "max"),
+        adopt=adopting.integer,
         problems=_range,
-        unsupported=("seed",),  # the official plugin's generator, and so its numbers, are Go's
+        settle=_without_empty("seed"),
+    ),
+    "random:index/randomPet:RandomPet": Kind(
+        fields=_KEEPERS
+        | {"length": Field("whole", default=2), "separator": Field("text", default="-"), "prefix": Field("text")},
+        draw=drawing.draw_pet,
+        results=("id",),
+        settle=_without_empty("prefix"),
+    ),
+    "random:index/randomShuffle:RandomShuffle": Kind(
+        fields=_KEEPERS
+        | {"inputs": Field("texts", required=True), "resultCount": Field("whole", least=0), "seed": Field("text")},
+        draw=drawing.draw_shuffle,
+        results=("results", "id"),
     ),
     "random:index/randomUuid:RandomUuid": Kind(
-        draw=lambda _inputs: _uuid(str(uuid.uuid4())),
-        adopt=lambda text: ({}, _uuid(str(uuid.UUID(text)))),
+        fields=_KEEPERS,
+        draw=lambda _inputs: drawing.draw_uuid(),
         results=("result", "id"),
+        adopt=adopting.plain_uuid,
+    ),
+    "random:index/randomUuid4:RandomUuid4": Kind(
+        fields=_KEEPERS,
+        draw=lambda _inputs: drawing.text(str(uuid.uuid4())),
+        results=("result", "id"),
+        adopt=adopting.any_uuid,
+    ),
+    "random:index/randomUuid7:RandomUuid7": Kind(
+        fields=_KEEPERS,
+        draw=lambda _inputs: drawing.draw_uuid7(),
+        results=("result", "id"),
+        adopt=adopting.any_uuid,
     ),
 }

@@ -10,15 +10,17 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from deployer.errors import UsageError
-from deployer.plugins.random.kinds import KINDS, Drawn, Kind
-from deployer.plugins.values import UNKNOWN, Secret, decode, encode, has_unknown, reveal
-
-_CHANGES = provider_pb2.DiffResponse
-_PROPERTY = provider_pb2.PropertyDiff
+from deployer.plugins.random import fields
+from deployer.plugins.random.differences import respond
+from deployer.plugins.random.drawing import Drawn
+from deployer.plugins.random.earlier import inputs_in, upgrade
+from deployer.plugins.random.fields import Problem
+from deployer.plugins.random.kinds import KINDS, Kind, settled
+from deployer.plugins.values import UNKNOWN, Secret, decode, encode, has_secret, has_unknown, reveal
 
 
 class RandomProvider(provider_pb2_grpc.ResourceProviderServicer):
-    """Draw values once and keep them in state; any changed input draws anew, in a new resource."""
+    """Draw values once and keep them in state; a changed input draws anew, in a new resource."""
 
     def GetPluginInfo(self, request: Empty, context: Any) -> plugin_pb2.PluginInfo:  # noqa: ARG002, D102, N802
         return plugin_pb2.PluginInfo(version=version("pulumi_random"))
@@ -28,44 +30,48 @@ class RandomProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
         kind = _kind(request.urn)
+        given = fields.read(kind.fields, decode(request.news))
         failures = [
-            provider_pb2.CheckFailure(property=name, reason=reason)
-            for name, reason in _problems(kind, _inputs(decode(request.news)))
+            provider_pb2.CheckFailure(property=problem.property, reason=_reason(problem, shown=not has_secret(given)))
+            for problem in _problems(kind, reveal(given))
         ]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def Diff(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
         kind = _kind(request.urn)
-        before = kind.with_defaults(_inputs(decode(request.old_inputs)))
-        after = kind.with_defaults(_inputs(decode(request.news)))
-        detail = dict(_differences(before, after))
-        changed = sorted({path.split(".")[0].split("[")[0] for path in detail})
-        return provider_pb2.DiffResponse(
-            changes=_CHANGES.DIFF_SOME if detail else _CHANGES.DIFF_NONE,
-            replaces=changed,
-            diffs=changed,
-            detailedDiff={path: _PROPERTY(kind=change, inputDiff=True) for path, change in detail.items()},
-            hasDetailedDiff=True,
-        )
+        before = settled(kind, inputs_in(kind, decode(request.olds)))
+        return respond(kind, reveal(before), reveal(_settled(kind, decode(request.news))))
 
     def Create(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
         kind = _kind(request.urn)
-        inputs = decode(request.properties)
+        inputs = _settled(kind, decode(request.properties))
         if request.preview:
-            return provider_pb2.CreateResponse(properties=encode(_outputs(kind, inputs, None)))
-        drawn = kind.draw(kind.with_defaults(_inputs(inputs)))
+            unknown = Drawn("", dict.fromkeys(kind.results, UNKNOWN))
+            return provider_pb2.CreateResponse(properties=encode(_outputs(kind, inputs, unknown)))
+        drawn = kind.draw(reveal(inputs))
         return provider_pb2.CreateResponse(id=drawn.id, properties=encode(_outputs(kind, inputs, drawn)))
 
-    def Read(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
-        if request.properties.fields:  # a refresh: the state is the only place where the value is
-            return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
+    def Update(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """Take over inputs that ask for no new value, such as a keeper without one."""
         kind = _kind(request.urn)
-        try:
-            inputs, drawn = kind.adopt(request.id)
-        except ValueError as error:
-            raise UsageError(f"The id cannot be imported as {_token(request.urn)}: {error}.") from error
-        outputs = _outputs(kind, inputs, drawn)
+        state = upgrade(kind, decode(request.olds))
+        kept = Drawn(request.id, {name: state[name] for name in kind.results if name in state})
+        outputs = _outputs(kind, _settled(kind, decode(request.news)), kept)
+        return provider_pb2.UpdateResponse(properties=encode(outputs))
+
+    def Read(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
+        kind = _kind(request.urn)
+        if request.properties.fields:  # a refresh: the state is the only place where the value is
+            state = upgrade(kind, decode(request.properties))
+            return provider_pb2.ReadResponse(id=request.id, properties=encode(state), inputs=request.inputs)
+        inputs, drawn = _adopt(kind, request.urn, request.id)
+        outputs = _outputs(kind, settled(kind, inputs), drawn)
         return provider_pb2.ReadResponse(id=drawn.id, properties=encode(outputs), inputs=encode(inputs))
+
+    def Call(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """Answer `terraformConfig`, the provider's one method: this provider has nothing to configure."""
+        answer: Any = {"return": encode({"result": {}})}  # the field's name is a word of Python's
+        return provider_pb2.CallResponse(**answer)
 
     def Delete(self, request: Any, context: Any) -> Empty:  # noqa: ARG002, D102, N802
         return Empty()
@@ -81,54 +87,45 @@ def _token(urn: str) -> str:
 def _kind(urn: str) -> Kind:
     token = _token(urn)
     if token not in KINDS:
-        known = ", ".join(name.rsplit(":", 1)[1] for name in KINDS)
-        raise UsageError(
-            f"The stand-in for the plugin `random` knows {known}, and not {token}.",
-            advice=f"Install the official plugin: `pulumi plugin install resource random {version('pulumi_random')}`.",
-        )
+        raise UsageError(f"The plugin `random` {version('pulumi_random')} has no resource {token}.")
     return KINDS[token]
 
 
-def _inputs(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs in clear, without the engine's and the official plugin's own notes."""
-    return {key: reveal(value) for key, value in properties.items() if not key.startswith("__") and value is not None}
+def _settled(kind: Kind, properties: Mapping[str, Any]) -> dict[str, Any]:
+    return settled(kind, fields.read(kind.fields, properties))
 
 
-def _problems(kind: Kind, inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    missing = [name for name in kind.required if name not in inputs]
-    for name in missing:
-        yield name, f"missing required property '{name}'"
-    for name in kind.unsupported:
-        if name in inputs:
-            yield name, f"the stand-in for the plugin `random` does not know '{name}'; install the official plugin"
-    if not missing and not has_unknown(inputs):
-        yield from kind.problems(kind.with_defaults(inputs))
+def _problems(kind: Kind, given: Mapping[str, Any]) -> Iterator[Problem]:
+    found = list(fields.problems(kind.fields, given))
+    yield from found
+    if not found:
+        yield from kind.problems({name: value for name, value in given.items() if not has_unknown(value)})
 
 
-def _outputs(kind: Kind, inputs: Mapping[str, Any], drawn: Drawn | None) -> dict[str, Any]:
-    results = dict.fromkeys(kind.results, UNKNOWN) if drawn is None else drawn.results
-    marked = {name: Secret(value) if name in kind.secret else value for name, value in results.items()}
-    kept = {key: value for key, value in inputs.items() if value is not None}
-    return kind.with_defaults(kept) | marked | kind.fixed
+def _reason(problem: Problem, *, shown: bool) -> str:
+    return problem.rule if problem.found is None or not shown else f"{problem.rule}, got {problem.found}"
 
 
-def _differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path of each difference with its kind; every one of them replaces."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in sorted(before.keys() | after.keys()):
-            inner = _join(path, key)
-            if key not in after:
-                yield inner, _PROPERTY.DELETE_REPLACE
-            elif key not in before:
-                yield inner, _PROPERTY.ADD_REPLACE
-            else:
-                yield from _differences(before[key], after[key], inner)
-    elif before != after or has_unknown(after):
-        yield path, _PROPERTY.UPDATE_REPLACE
+def _adopt(kind: Kind, urn: str, identity: str) -> tuple[dict[str, Any], Drawn]:
+    name = _token(urn).rsplit(":", 1)[-1]
+    if kind.adopt is None:
+        raise UsageError(
+            f"A {name} cannot be imported: its id does not tell its inputs.",
+            advice="Declare it, and a new one is drawn. The official plugin imports none either.",
+        )
+    try:
+        return kind.adopt(identity)
+    except ValueError as error:
+        raise UsageError(f"The id cannot be imported as {name}: {error}.") from error
 
 
-def _join(path: str, key: str) -> str:
-    plain = key.replace("_", "a").isalnum()
-    if not path:
-        return key
-    return f"{path}.{key}" if plain else f'{path}["{key}"]'
+def _outputs(kind: Kind, inputs: Mapping[str, Any], drawn: Drawn) -> dict[str, Any]:
+    """Return the state: secret is what always is, and whatever was made of a secret input."""
+    made_of_secret = has_secret({name: value for name, value in inputs.items() if name != "keepers"})
+    secret = set(kind.results) - {"id"} if made_of_secret else kind.secret
+    marked = {name: _marked(value) if name in secret else value for name, value in drawn.results.items()}
+    return {**inputs, **marked, **kind.fixed}
+
+
+def _marked(value: Any) -> Secret:
+    return value if isinstance(value, Secret) else Secret(value)
