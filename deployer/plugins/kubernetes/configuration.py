@@ -9,6 +9,7 @@ from deployer.plugins.kubernetes.kubeconfig import active_cluster
 from deployer.plugins.values import UNKNOWN, reveal
 
 _IDENTIFIER = "clusterIdentifier"
+_RENDERING = "renderYamlToDirectory"
 _LEADS_TO_CLUSTER = ("kubeconfig", "context", "cluster")
 
 
@@ -19,9 +20,11 @@ def changed_arguments(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[
 
 
 def replacing_arguments(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
-    """Return the arguments for which everything in the old cluster has to be made anew in another."""
+    """Return the arguments for which everything in the old cluster, or folder, has to be made anew in another."""
     old, new = reveal(olds), reveal(news)
     changed = changed_arguments(olds, news)
+    if _RENDERING in changed:
+        return [_RENDERING]
     if old.get(_IDENTIFIER) and new.get(_IDENTIFIER):
         return [_IDENTIFIER] if _IDENTIFIER in changed else []
     leading = [key for key in _LEADS_TO_CLUSTER if key in changed]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
@@ -19,6 +20,7 @@ from deployer.plugins.kubernetes.kinds import Kind, kind_of, patches_only
 from deployer.plugins.kubernetes.lifecycle import Lifecycle
 from deployer.plugins.kubernetes.normalise import dashed
 from deployer.plugins.kubernetes.planning import Plan, plan
+from deployer.plugins.kubernetes.rendering import Rendering
 from deployer.plugins.kubernetes.settings import Settings, load_settings
 from deployer.plugins.kubernetes.state import read_checkpoint
 from deployer.plugins.rpc import EngineLog
@@ -59,14 +61,18 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         """Reach the cluster; one that does not answer fails only what needs it."""
         self._settings = load_settings(decode(request.args))
+        if not self._settings.render_directory:
+            self._connect()
+        return provider_pb2.ConfigureResponse(
+            acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
+        )
+
+    def _connect(self) -> None:
         try:
             self._cluster = connect(self._settings, self._cancelled)
         except ClusterUnreachableError as error:
             self._unreachable = error
             self._log.log(error.what, severity="warning")
-        return provider_pb2.ConfigureResponse(
-            acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
-        )
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         """Complete and normalise inputs."""
@@ -147,11 +153,19 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._cancelled.set()
         return Empty()
 
-    def _lifecycle(self, request: Any) -> Lifecycle:
+    def _lifecycle(self, request: Any) -> Lifecycle | Rendering:
         kind_of(request.urn, {})  # what cannot be served is said before that the cluster is away
+        urn = request.urn
+        if self._settings.render_directory:
+            return Rendering(
+                folder=Path(self._settings.render_directory),
+                urn=urn,
+                server_side=self._settings.server_side_apply,
+                tell=lambda line: self._log.log(line, urn=urn, ephemeral=True),
+                warn=lambda line: self._log.log(line, urn=urn, severity="warning"),
+            )
         if self._cluster is None:
             raise self._unreachable
-        urn = request.urn
         return Lifecycle(
             cluster=self._cluster,
             urn=urn,
@@ -160,7 +174,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def _forgets(self) -> bool:
-        return self._cluster is None and self._settings.delete_unreachable
+        return self._cluster is None and not self._settings.render_directory and self._settings.delete_unreachable
 
     def _namespaced(self, kind: Kind) -> bool:
         if self._cluster is not None:

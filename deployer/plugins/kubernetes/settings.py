@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployer.plugins.kubernetes.errors import UnsupportedError
 from deployer.plugins.values import reveal
 
 
@@ -26,6 +25,7 @@ class Settings:
         config_map_mutable: whether a ConfigMap's data changes in place.
         secret_mutable: whether a Secret's data changes in place.
         delete_unreachable: whether objects of a cluster that does not answer are forgotten.
+        render_directory: where objects are written to in place of a cluster, empty for a cluster.
     """
 
     kubeconfig: str = field(default="", repr=False)
@@ -38,6 +38,7 @@ class Settings:
     config_map_mutable: bool = False
     secret_mutable: bool = False
     delete_unreachable: bool = False
+    render_directory: str = ""
 
 
 def load_settings(arguments: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -46,13 +47,8 @@ def load_settings(arguments: Mapping[str, Any], environ: Mapping[str, str] = os.
     Args:
         arguments: as the engine sent them; booleans come as words.
         environ: where a flag is looked up that the program does not set.
-
-    Raises:
-        UnsupportedError: YAML is to be rendered instead of applied.
     """
     given = {key: reveal(value) for key, value in arguments.items()}
-    if given.get("renderYamlToDirectory"):
-        raise UnsupportedError("renderYamlToDirectory")
 
     def flag(name: str, variable: str, *, default: bool) -> bool:
         value = given.get(name)
@@ -70,5 +66,6 @@ def load_settings(arguments: Mapping[str, Any], environ: Mapping[str, str] = os.
         upsert=flag("upsertExistingObjects", "UPSERT_EXISTING_OBJECTS", default=False),
         config_map_mutable=flag("enableConfigMapMutable", "ENABLE_CONFIGMAP_MUTABLE", default=False),
         secret_mutable=flag("enableSecretMutable", "ENABLE_SECRET_MUTABLE", default=False),
+        render_directory=str(given.get("renderYamlToDirectory") or ""),
         delete_unreachable=flag("deleteUnreachable", "DELETE_UNREACHABLE", default=False),
     )
