@@ -126,8 +126,8 @@ def show(report: Report) -> None:
     print(f"| requests | {tally.requests} | {len(tally.lost)} |")
     print(f"| messages | {tally.messages} | {len(tally.faults)} |")
     print(
-        f"\nSockets were opened again {tally.reconnects} times and told {tally.deliveries} messages; {tally.unheard}, "
-        f"said in another process, were found in the history. The slowest answer took {tally.slowest:.2f} s."
+        f"\nSockets were opened again {tally.reconnects} times and told {tally.deliveries} messages. "
+        f"The slowest answer took {tally.slowest:.2f} s."
     )
     kinds = ", ".join(f"{count} {kind}" for kind, count in report.resources.items())
     print(f"\n{sum(report.resources.values())} objects in the cluster: {kinds}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import secrets
@@ -78,7 +79,6 @@ class Tally:
         messages: that were said over sockets.
         deliveries: messages told to sockets, to each of them.
         faults: messages lost, twice or out of order, with who saw it.
-        unheard: messages that somebody found in the history alone, since they were said in another process.
         reconnects: times that a socket was opened again.
         refused: handshakes that were tried once more.
         seconds: how long it went on.
@@ -90,7 +90,6 @@ class Tally:
     messages: int = 0
     deliveries: int = 0
     faults: list[str] = field(default_factory=list)
-    unheard: int = 0
     reconnects: int = 0
     refused: int = 0
     seconds: float = 0.0
@@ -290,6 +289,11 @@ class Talker:
             await asyncio.sleep(self._pause)
         await self._until(lambda: not self._waiting)
 
+    async def catch_up(self, count: int) -> None:
+        """Wait until so many messages were heard, or nothing comes any more."""
+        with contextlib.suppress(TimeoutError):
+            await self._until(lambda: len(self.heard) >= count)
+
     def leave(self) -> None:
         """Stop listening."""
         if self._listening is not None:
@@ -365,12 +369,8 @@ class Talker:
 
 
 async def _judge(session: aiohttp.ClientSession, tally: Tally, room: Room, talkers: list[Talker]) -> None:
-    """See that a room's history holds everything once and in order, and that nobody was told otherwise meanwhile.
-
-    What is said in one process of the chat service is told live to the sockets of that process; people on another's
-    find it in the history, which a client reads when it opens a room. How much that was is counted.
-    """
-    history = await _history(session, room, talkers[0].person)
+    """See that a room's history holds everything once and in order, and that all were told so, in whichever process."""
+    history = await read_history(session, room, talkers[0].person)
     texts = [text for _, text in history]
     said = {text for talker in talkers for text in talker.said}
     if missing := said - set(texts):
@@ -382,23 +382,22 @@ async def _judge(session: aiohttp.ClientSession, tally: Tally, room: Room, talke
         who = f"{talker.person.name} in {room.topic}"
         if [text for text in texts if text in own] != talker.said and not missing:
             tally.faults.append(f"{who} is out of order in the history")
-        _judge_heard(tally, who, talker, {number for number, _ in history})
-        tally.unheard += len(said) - len({text for _, text in talker.heard} & said)
+        await talker.catch_up(len(history))
+        _judge_heard(tally, who, talker, [number for number, _ in history])
 
 
-def _judge_heard(tally: Tally, who: str, talker: Talker, stored: set[int]) -> None:
-    """Judge what a socket was told: everything of its own, nothing twice, in the room's order, nothing made up."""
+def _judge_heard(tally: Tally, who: str, talker: Talker, stored: list[int]) -> None:
+    """Judge what a person was told: everything, nothing twice, in the room's order, nothing made up."""
     numbers = [number for number, _ in talker.heard]
-    own = set(talker.said)
-    if [text for _, text in talker.heard if text in own] != talker.said:
-        tally.faults.append(f"{who} has not heard all of their own once and in order")
     if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
         tally.faults.append(f"{who} has heard messages twice or out of order")
-    if not stored.issuperset(numbers):
+    if missed := set(stored).difference(numbers):
+        tally.faults.append(f"{who} has not heard {len(missed)} messages: {sorted(missed)[:5]}")
+    if not set(stored).issuperset(numbers):
         tally.faults.append(f"{who} has heard what is not stored")
 
 
-async def _history(session: aiohttp.ClientSession, room: Room, reader: Person) -> list[tuple[int, str]]:
+async def read_history(session: aiohttp.ClientSession, room: Room, reader: Person) -> list[tuple[int, str]]:
     """Read all that was said in a room, page by page, as an app that scrolls up."""
     found: dict[int, str] = {}
     before = ""
