@@ -73,6 +73,13 @@ class RandomProvider(provider_pb2_grpc.ResourceProviderServicer):
         answer: Any = {"return": encode({"result": {}})}  # the field's name is a word of Python's
         return provider_pb2.CallResponse(**answer)
 
+    def GetSchema(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """Say how to do without it: the engine asks once a `pulumi import` is done, to write the program's lines."""
+        raise UsageError(
+            "The stand-in for the plugin `random` cannot write the program for what is imported.",
+            advice="What was imported is in the state: declare it yourself. --generate-code=false asks for no program.",
+        )
+
     def Delete(self, request: Any, context: Any) -> Empty:  # noqa: ARG002, D102, N802
         return Empty()
 

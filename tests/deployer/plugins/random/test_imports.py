@@ -38,3 +38,10 @@ def test_a_program_that_asks_for_the_impossible_stops_at_its_preview(stack: Engi
     assert done.returncode != 0
     assert "it must be at least the sum of the minimums, 4, got 3" in said
     assert "Traceback" not in said
+
+
+def test_the_command_imports_and_leaves_the_program_to_the_user(stack: EngineProject) -> None:
+    done = stack.run("import", "random:index/randomString:RandomString", "by-command", "opq", "--yes", check=False)
+
+    assert "--generate-code=false asks for no program" in done.stdout + done.stderr
+    assert stack.resources()["by-command"]["outputs"]["result"] == "opq"
