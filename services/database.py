@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from services.errors import DatabaseUnavailable
+from services.errors import DatabaseReadOnly, DatabaseUnavailable
 from services.settings import DatabaseSettings
 
 CONNECT_SECONDS = 5.0
@@ -176,7 +176,7 @@ def _unavailable(error: BaseException) -> DatabaseUnavailable:
             return DatabaseUnavailable(message, code="database_full", retry_after=FULL_SECONDS)
         case asyncpg.ReadOnlySQLTransactionError():
             message = "The database takes no writes for now, and nothing was stored; try again soon."
-            return DatabaseUnavailable(message, code="database_read_only")
+            return DatabaseReadOnly(message)
         case _:
             return DatabaseUnavailable("The database does not answer; try again soon.")
 

@@ -19,6 +19,7 @@ ServiceError
     ├── BadGateway: the answer of another service is all that was asked for, and there is none
     └── Unavailable: a part that we need is away; the same request may succeed later
         ├── DatabaseUnavailable
+        │   └── DatabaseReadOnly: a standby, which lets be read
         └── PeerUnavailable: another of the services
 """
 
@@ -164,6 +165,12 @@ class DatabaseUnavailable(Unavailable):
     """Say that the database does not answer."""
 
     code = "database_unavailable"
+
+
+class DatabaseReadOnly(DatabaseUnavailable):
+    """Say that the database is a standby: it can be read, and takes no writes."""
+
+    code = "database_read_only"
 
 
 class PeerUnavailable(Unavailable):

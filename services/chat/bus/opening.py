@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from services.chat.metrics import ChatMetrics
 from services.chat.room import Rooms
 from services.chat.table import Table
 from services.database import Database
+from services.errors import DatabaseReadOnly
 from services.health import Health
 from services.settings import DatabaseSettings
 
@@ -48,8 +50,10 @@ class Opened:
             bus, link = self.bus, self.link
 
             async def check_found() -> None:
-                if not bus.was_up:
-                    await link.check()
+                # Nobody can listen on a standby, which lets be read all the same.
+                with contextlib.suppress(DatabaseReadOnly):
+                    if not bus.was_up:
+                        await link.check()
 
             health.register("bus_found", check_found)
             health.register("bus", link.check, essential=False)

@@ -22,7 +22,7 @@ import asyncpg
 
 from services.chat.bus.link import Hearer
 from services.database import AWAY, UNUSABLE, Connection, Database, explain
-from services.errors import RequestError, Unavailable
+from services.errors import DatabaseReadOnly, RequestError, Unavailable
 from services.settings import Secret
 
 # NOTIFY takes less than 8000.
@@ -65,6 +65,7 @@ class PostgresLink:
         self._idle = asyncio.Event()
         self._idle.set()
         self._fault = "it has not connected yet"
+        self._kind: type[Unavailable] = Unavailable
 
     def send(self, frame: bytes) -> None:
         """Send with all that comes until the last ones are sent."""
@@ -79,7 +80,7 @@ class PostgresLink:
     async def check(self) -> None:
         """Say why the link is down, if it is."""
         if self._fault:
-            raise Unavailable(f"the bus is down: {self._fault}")
+            raise self._kind(f"the bus is down: {self._fault}")
 
     async def close(self) -> None:
         """Send what waits, unless the link is down."""
@@ -92,6 +93,9 @@ class PostgresLink:
         while True:
             try:
                 await self._serve(hearer)
+            except asyncpg.ReadOnlySQLTransactionError as error:
+                # Nobody can LISTEN on a standby.
+                self._fail(explain(error), kind=DatabaseReadOnly)
             except (*AWAY, *UNUSABLE, RequestError, asyncpg.PostgresError) as error:
                 self._fail(explain(error))
             except Exception as error:
@@ -99,10 +103,10 @@ class PostgresLink:
                 self._fail(explain(error))
             await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # no secret
 
-    def _fail(self, fault: str) -> None:
+    def _fail(self, fault: str, *, kind: type[Unavailable] = Unavailable) -> None:
         if fault != self._fault:
             logger.warning("the bus is down", extra={"fields": {"reason": fault}})
-        self._fault = fault
+        self._fault, self._kind = fault, kind
 
     async def _serve(self, hearer: Hearer) -> None:
         """Listen until the connection ends."""
