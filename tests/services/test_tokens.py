@@ -9,6 +9,8 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.errors import TokenError
 from services.settings import Secret, Source
@@ -118,6 +120,58 @@ def test_what_is_no_token_is_refused(verifier: Verifier, token: str) -> None:
     """Nothing that a stranger sends is an error of ours."""
     with pytest.raises(TokenError):
         verifier.verify(token)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{head}.{body}.{sign}=",
+        "{head}.{body}.{sign:.40} {sign}",
+        "{head}.{body}.{sign:.85}+",
+        "{head}.{body}.",
+        "{head}.{body}.{sign}.{sign}",
+        "{head}..{body}.{sign}",
+        ".{body}.{sign}",
+        "{head}.{sign}",
+    ],
+)
+def test_a_token_in_another_writing_is_refused(verifier: Verifier, form: str) -> None:
+    """Each good token is written in one way."""
+    head, body, sign = mint().split(".")
+
+    with pytest.raises(TokenError):
+        verifier.verify(form.format(head=head, body=body, sign=sign))
+
+
+def test_an_extension_that_must_be_known_is_refused(verifier: Verifier) -> None:
+    """None is known here (RFC 7515, section 4.1.11)."""
+    token = jwt.encode(
+        {**USER, "sub": "7", "iss": "stampchat-auth", "aud": "stampchat", "iat": 1, "exp": 1 << 33, "auth_time": 1},
+        derive_private_key(PRIVATE_KEY),
+        algorithm="EdDSA",
+        headers={"kid": Signer(PRIVATE_KEY).kid, "crit": ["tomorrow"], "tomorrow": 1},
+    )
+
+    with pytest.raises(TokenError):
+        verifier.verify(token)
+
+
+@given(at=st.integers(0, 400), text=st.text("".join(map(chr, range(32, 127))), max_size=3), cut=st.integers(0, 3))
+def test_nothing_is_good_that_a_library_refuses(at: int, text: str, cut: int) -> None:
+    """Whatever somebody makes of a good token: PyJWT, told of the same rules, has the same verdict or a milder one."""
+    signer, token = Signer(PRIVATE_KEY), mint()
+    changed = token[:at] + text + token[at + cut :]
+    verifier = Verifier({signer.kid: signer.public_key})
+
+    try:
+        claims = verifier.verify(changed)
+    except TokenError:
+        assert changed != token
+        return
+    payload = jwt.decode(
+        changed, signer.public_key, algorithms=["EdDSA"], audience="stampchat", issuer="stampchat-auth", leeway=30
+    )
+    assert (claims.id, claims.identity, claims.exp) == (payload["id"], payload["identity"], payload["exp"])
 
 
 def test_an_expired_token_says_so(verifier: Verifier) -> None:
