@@ -76,6 +76,8 @@ class Connection:
         max_channels: how many topics it may join at once.
     """
 
+    __slots__ = ("_channels", "_max_channels")
+
     def __init__(self, *, max_channels: int = MAX_CHANNELS) -> None:
         self._max_channels = max_channels
         self._channels: dict[str, Channel] = {}

@@ -119,28 +119,25 @@ def _rate(source: Source, name: str, usual: int) -> int:
     return source.integer(name, usual, least=1, most=MANY)
 
 
-class TokenBucket:
-    """Allow so many events a second, and so many at once.
+class Rate:
+    """Allow so many events a second, and so many at once; what somebody has left is one number, kept by them.
+
+    The number is the moment at which their bucket will be full again (the generic cell rate algorithm); 0.0 is full.
 
     Args:
         rate: a second.
         burst: at once.
     """
 
-    __slots__ = ("_burst", "_filled", "_level", "_rate")
+    __slots__ = ("_interval", "_span")
 
     def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._level = burst
-        self._filled = time.monotonic()
+        self._interval = 1 / rate
+        # A moment more: sums of intervals are not exact.
+        self._span = (burst - 1) / rate + 1e-6
 
-    def take(self) -> bool:
-        """Take one token; say whether there was one."""
+    def take(self, full_at: float) -> float:
+        """Take one token; return when the bucket will be full again, or 0.0 where there was no token."""
         now = time.monotonic()
-        self._level = min(self._burst, self._level + (now - self._filled) * self._rate)
-        self._filled = now
-        if self._level < 1:
-            return False
-        self._level -= 1
-        return True
+        full_at = max(full_at, now)
+        return full_at + self._interval if full_at - now <= self._span else 0.0

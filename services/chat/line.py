@@ -12,16 +12,16 @@ import base64
 import hashlib
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
-from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
-from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import WS_KEY, WebSocketError
+from aiohttp.http_websocket import WebSocketReader
 
 from services.chat.errors import ProtocolError
 from services.chat.frames import Outlet
+from services.chat.parsing import Parser, Parsers
 from services.chat.session import Session
 from services.errors import Malformed
 
@@ -59,7 +59,7 @@ class Line(asyncio.Protocol):
         session: of the client.
         outlet: the way to the client.
         address: where the client is counted.
-        most: bytes of one message.
+        parsers: lends what reads frames.
 
     Attributes:
         heard: when something came in last, by time.monotonic().
@@ -71,27 +71,27 @@ class Line(asyncio.Protocol):
         "_is_held",
         "_keeper",
         "_outlet",
-        "_queue",
-        "_reader",
-        "_reading_paused",
+        "_parser",
+        "_parsers",
         "_transport",
+        "_waiting",
         "address",
         "heard",
         "session",
     )
 
-    def __init__(self, keeper: Keeper, session: Session, outlet: Outlet, address: str, most: int) -> None:
+    def __init__(self, keeper: Keeper, session: Session, outlet: Outlet, address: str, parsers: Parsers) -> None:
         self.session = session
         self.address = address
         self.heard = time.monotonic()
         self._keeper = keeper
         self._outlet = outlet
         self._transport: asyncio.Transport | None = None
-        # The queue asks its protocol for pause_reading() and resume_reading() alone.
-        loop = asyncio.get_running_loop()
-        self._queue = WebSocketDataQueue(cast("BaseProtocol", self), most, loop=loop)
-        self._reader = WebSocketReader(self._queue, most, compress=False, decode_text=True)
-        self._reading_paused = False
+        self._parsers = parsers
+        # Only while frames come in parts, or what came was none.
+        self._parser: Parser | None = None
+        # Read and not yet handed on, since the client has to wait.
+        self._waiting: Sequence[Any] = ()
         self._is_held = False
         self._is_ending = False
         self._gone: asyncio.Future[None] | None = None
@@ -103,7 +103,16 @@ class Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take the bytes that came."""
         self.heard = time.monotonic()
-        self._reader.feed_data(data)
+        parser = self._parser
+        if parser is None:
+            parser, is_kept = self._parsers.lend(data)
+            if is_kept:
+                self._parser = parser
+        messages = parser.parse(data)
+        if parser.error is not None:
+            # It parses nothing more, and is nobody else's.
+            self._parser = parser
+        self._waiting = [*self._waiting, *messages] if self._waiting else messages
         self._drain()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -137,32 +146,24 @@ class Line(asyncio.Protocol):
                 self._gone = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._gone)
 
-    def pause_reading(self) -> None:
-        """Read no more: the queue is full."""
-        self._reading_paused = True
-        self._settle_reading()
-
-    def resume_reading(self) -> None:
-        """Read on: the queue is not full any more."""
-        self._reading_paused = False
-        self._settle_reading()
-
     def _settle_reading(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         # Pausing twice and resuming twice are fine in both asyncio and uvloop.
-        if self._reading_paused or self._is_held:
+        if self._is_held:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
 
     def _drain(self) -> None:
         """Hand on what was read, until there is no more of it or its client has to wait."""
-        while not self._is_held and self._transport is not None:
-            if not self._queue._buffer:  # noqa: SLF001  # it is public in the compiled class
-                self._fail(self._queue.exception())
-                return
-            self._take(_pop(self._queue))
+        waiting, count = self._waiting, 0
+        while count < len(waiting) and not self._is_held and self._transport is not None:
+            self._take(waiting[count])
+            count += 1
+        self._waiting = waiting[count:] or ()
+        if not self._waiting and self._parser is not None:
+            self._fail(self._parser.error)
 
     def _take(self, message: Any) -> None:
         if message.type is WSMsgType.CLOSE:
@@ -293,12 +294,3 @@ def _accept(request: web.Request, subprotocol: str | None) -> bytes:
 
 def _control(kind: WSMsgType, data: bytes | bytearray) -> bytes:
     return bytes((_FINAL | kind, len(data))) + data
-
-
-def _pop(queue: WebSocketDataQueue) -> Any:
-    """Take the next message of a queue that has one: its read() then ends without waiting."""
-    try:
-        queue.read().send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise RuntimeError("the queue was empty")

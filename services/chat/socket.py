@@ -21,6 +21,7 @@ from services.chat.frames import Outlet
 from services.chat.limits import Limits
 from services.chat.line import CLOSE_SECONDS, Line, take_over
 from services.chat.metrics import ChatMetrics
+from services.chat.parsing import Parsers
 from services.chat.plain import PlainLine
 from services.chat.protocol import Version, decode, parse_version
 from services.chat.rates import Rates
@@ -103,6 +104,7 @@ class Sockets:
             extensions=Extensions(extensions),
         )
         self._is_owner = owned
+        self._parsers = Parsers(limits.frame_bytes)
         self._open: set[Opened] = set()
         self._lines: set[Line] = set()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -225,7 +227,7 @@ class Sockets:
         def make_line(transport: asyncio.Transport) -> Line:
             outlet = self._make_outlet(transport)
             session = Session(shared=self._shared, claims=claims, version=version, outlet=outlet)
-            made.append(Line(self, session, outlet, address, self._limits.frame_bytes))
+            made.append(Line(self, session, outlet, address, self._parsers))
             self._lines.add(made[0])
             self._open.add(made[0])
             self._metrics.sockets.inc()

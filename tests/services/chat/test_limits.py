@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from services.chat.app import open_apps
-from services.chat.limits import Limits, TokenBucket
+from services.chat.limits import Limits, Rate
 from services.chat.settings import ChatSettings
 from services.serve import listening
 from services.tokens import Signer
@@ -37,13 +37,19 @@ def test_a_bucket_gives_its_burst_and_then_its_rate(monkeypatch: pytest.MonkeyPa
     """Refill with the time, up to the burst."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    bucket = TokenBucket(rate=2, burst=3)
+    rate, full_at = Rate(rate=2, burst=3), 0.0
 
-    taken = [bucket.take() for _ in range(4)]
+    def take() -> bool:
+        nonlocal full_at
+        after = rate.take(full_at)
+        full_at = after or full_at
+        return bool(after)
+
+    taken = [take() for _ in range(4)]
     now += 0.5
-    later = [bucket.take() for _ in range(2)]
+    later = [take() for _ in range(2)]
     now += 60
-    rested = [bucket.take() for _ in range(4)]
+    rested = [take() for _ in range(4)]
 
     assert taken == [True, True, True, False]
     assert later == [True, False]

@@ -15,6 +15,7 @@ from services.chat import line as line_module
 from services.chat.errors import ProtocolError
 from services.chat.frames import Outlet, pack
 from services.chat.line import Line, take_over
+from services.chat.parsing import Parsers
 from services.chat.session import Session
 from services.errors import Malformed
 from tests.services.chat.raw import BINARY, CLOSE, FIN, PING, PONG, TEXT, Raw, opened
@@ -36,6 +37,7 @@ class Echo:
     heard: list[str | bytes] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    parsers: Parsers = field(default_factory=lambda: Parsers(MOST))
 
     def receive(self, line: Line, data: str | bytes) -> bool:
         """Say it back; "slow" breaks a rate and "bad" is no message."""
@@ -57,7 +59,7 @@ class Echo:
     def make_line(self, transport: asyncio.Transport) -> Line:
         """Make one."""
         outlet = Outlet(transport, most=1 << 20, on_drop=lambda: None)
-        line = Line(self, cast("Session", None), outlet, "here", MOST)
+        line = Line(self, cast("Session", None), outlet, "here", self.parsers)
         self.lines.append(line)
         self.outlets[line] = outlet
         return line
