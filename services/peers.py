@@ -18,6 +18,8 @@ from services.settings import Secret
 
 CONNECT_SECONDS = 2.0
 TOTAL_SECONDS = 10.0
+# By then the network has forgotten a pod that is going.
+AGAIN_SECONDS = 0.25
 # Readiness waits for the answer, and is itself waited for.
 PING_SECONDS = 1.0
 # Our own services answer in a few hundred bytes.
@@ -65,11 +67,19 @@ class Peer:
         self._credential = credential
 
     async def get(self, path: str) -> Any:
-        """Return the JSON that a GET answers.
+        """Return the JSON that a GET answers, which is asked once more where the connection broke.
+
+        A pod that is being replaced takes its connections along; the next one leads to another pod.
 
         Raises:
             PeerUnavailable: no answer, no JSON, or an error.
         """
+        try:
+            return await self._request(hdrs.METH_GET, path, None)
+        except PeerUnavailable as error:
+            if not isinstance(error.__cause__, aiohttp.ClientConnectionError):
+                raise
+        await asyncio.sleep(AGAIN_SECONDS)
         return await self._request(hdrs.METH_GET, path, None)
 
     async def post(self, path: str, body: object) -> Any:

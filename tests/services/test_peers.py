@@ -65,6 +65,50 @@ async def test_nobody_there_is_the_same(client: aiohttp.ClientSession) -> None:
         await Peer("chat", "http://127.0.0.1:9", client).post("/x", {})
 
 
+async def test_a_get_goes_on_when_a_pod_takes_its_connections_along(client: aiohttp.ClientSession) -> None:
+    """Aiohttp asks twice at once, and both may meet the same pod; a moment later it is asked anew, and no oftener."""
+    calls, broken = 0, 2
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal calls
+        calls += 1
+        if calls <= broken:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response(calls)
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    async with serving(app) as url:
+        assert await Peer("chat", url, client).get("/") == 3
+
+        calls, broken = 0, 1000
+        with pytest.raises(PeerUnavailable):
+            await Peer("chat", url, client).get("/")
+
+    assert calls == 4
+
+
+async def test_a_post_is_not_asked_twice(client: aiohttp.ClientSession) -> None:
+    """Whoever posts knows whether it may be done twice."""
+    calls = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal calls
+        calls += 1
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    async with serving(app) as url:
+        with pytest.raises(PeerUnavailable):
+            await Peer("chat", url, client).post("/", {})
+
+    assert calls == 1
+
+
 async def test_a_delete_has_no_body_and_a_path_that_may_name_anybody(client: aiohttp.ClientSession) -> None:
     """What is quoted once arrives as it was."""
 
