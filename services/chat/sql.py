@@ -115,15 +115,6 @@ VALUES ($1, $2, 'chat_info', $3, {NOW}, {NOW})
 RETURNING {MESSAGE}, chat_newest($1) AS after
 """
 
-SEAT = f"""
-SELECT m.id AS member_id, m.channel_id, {MUTED} AS muted, chat_newest(c.id) AS newest
-FROM channels c
-JOIN members m ON m.channel_id = c.id AND m.is_participant
-JOIN users u ON u.id = m.user_id
-WHERE {PERSON} AND c.topic = $2
-ORDER BY c.id LIMIT 1
-"""
-
 PLACE = f"""
 SELECT m.id AS member_id, m.channel_id, coalesce(c.topic, '') AS topic, {MUTED} AS muted
 FROM users u
@@ -166,18 +157,19 @@ CROSS JOIN LATERAL (
 ORDER BY g.channel_id, g.id
 """
 
-# Who of those who listen takes no part any more, and whom the others do not hear.
+# The places of many, each in a room that is named by its topic; without a member's id where they take no part.
 SEATS = f"""
-SELECT asked.identity, asked.topic, seat.member_id, seat.muted
-FROM unnest($1::text[], $2::text[]) AS asked (identity, topic)
+SELECT asked.identity, asked.topic, seat.member_id, seat.channel_id, seat.muted, seat.newest
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (identity, topic, ordinal)
 LEFT JOIN LATERAL (
-  SELECT m.id AS member_id, {MUTED} AS muted
+  SELECT m.id AS member_id, m.channel_id, {MUTED} AS muted, chat_newest(c.id) AS newest
   FROM channels c
   JOIN members m ON m.channel_id = c.id AND m.is_participant
   JOIN users u ON u.id = m.user_id
   WHERE c.topic = asked.topic AND {PERSON.replace("$1", "asked.identity")}
   ORDER BY c.id LIMIT 1
 ) AS seat ON true
+ORDER BY asked.ordinal
 """
 
 NEWEST = "SELECT max(id) FROM messages"

@@ -28,6 +28,7 @@ from services.chat.models import (
 )
 from services.chat.names import room_topic
 from services.chat.related import fetch_members, fetch_stamps
+from services.chat.together import Together
 from services.database import Connection, Database
 from services.errors import Conflict, NotAuthenticated, NotFound
 
@@ -46,6 +47,7 @@ class Store:
     def __init__(self, database: Database, commits: Commits | None = None) -> None:
         self._database = database
         self._commits = commits or Commits()
+        self._seats = Together(self._find_seats)
 
     async def ensure_user(self, identity: str, name: str | None) -> User:
         """Return the person of this identity, made now if there is none.
@@ -217,10 +219,14 @@ class Store:
         )
 
     async def find_seat(self, identity: str, topic: str) -> Seat | None:
-        """Return the person's place in a room, if they take part in it."""
+        """Return the person's place in a room, if they take part in it; one question serves all who ask at once."""
+        return await self._seats.find((identity, topic))
+
+    async def _find_seats(self, asked: Sequence[tuple[str, str]]) -> list[Seat | None]:
+        identities, topics = (list(column) for column in zip(*asked, strict=True))
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(sql.SEAT, identity, topic)
-        return None if row is None else seat_from(row)
+            rows = await connection.fetch(sql.SEATS, identities, topics)
+        return [None if row["member_id"] is None else seat_from(row) for row in rows]
 
     async def find_place(self, identity: str, channel_id: int) -> Place:
         """Return the person's place in a room that is named by its id.

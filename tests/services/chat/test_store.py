@@ -209,7 +209,6 @@ async def test_every_statement_of_the_path_uses_an_index(
         (sql.LIST_ROOMS, ["u77"]),
         (sql.MEMBERS, [[77]]),
         (sql.STAMPS, [[77, 78]]),
-        (sql.SEAT, ["u77", "t77"]),
         (sql.FIND_MEMBER, ["u77", 79]),
         (sql.FIND_ROOM, ["t77"]),
         (sql.PLACE, ["u77", 79]),
