@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from services.chat.unread import UNREAD
 
+MAX_BIGINT = (1 << 63) - 1
 # The columns hold whole seconds, and Postgres would round up into the future.
 NOW = "date_trunc('second', now() AT TIME ZONE 'utc')"
 
@@ -22,6 +23,18 @@ MUTED = """ARRAY(
 )"""
 
 
+def newest_of(room: str) -> str:
+    """Return the id of a room's newest message, 0 for an empty one; by the room's own index: see PAGE.
+
+    Written out, since Postgres plans a function's statement anew for nearly every call.
+    """
+    return f"""coalesce((
+    SELECT g.id FROM messages g
+    WHERE (g.channel_id, g.id) <= ({room}, {MAX_BIGINT}) AND g.channel_id >= {room}
+    ORDER BY g.channel_id DESC, g.id DESC LIMIT 1
+  ), 0)"""
+
+
 def is_heard(muted: str) -> str:
     """Return the condition that a message (g) is none of a muted member; what happened in the room always is heard."""
     # Not "IS NOT TRUE", of which the planner believes that hardly any row passes: it would sort a whole room for one.
@@ -34,8 +47,6 @@ ADD_USER = f"""
 INSERT INTO users (identity, friendly_name, inserted_at, updated_at) VALUES ($1, $2, {NOW}, {NOW})
 ON CONFLICT (identity) WHERE duplicate_of IS NULL DO NOTHING
 """
-
-MAX_BIGINT = (1 << 63) - 1
 
 # The last message by the room's own index: see PAGE.
 LIST_ROOMS = f"""
@@ -141,7 +152,10 @@ ORDER BY g.channel_id, g.id LIMIT $3
 ADD_MESSAGES = "SELECT * FROM chat_say($1, $2, $3, $4, $5, $6)"
 
 # Whoever holds a room and is not heard of any more must not hold it for good.
-HOLD = "SELECT set_config('idle_in_transaction_session_timeout', '10s', true), chat_hold($1)"
+HOLD = """
+SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
+  pg_advisory_xact_lock((83::bigint << 56) | $1::bigint)
+"""
 
 NEWEST_OF_ROOM = "SELECT chat_newest($1)"
 
@@ -162,7 +176,7 @@ SEATS = f"""
 SELECT asked.identity, asked.topic, seat.member_id, seat.channel_id, seat.muted, seat.newest
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (identity, topic, ordinal)
 LEFT JOIN LATERAL (
-  SELECT m.id AS member_id, m.channel_id, {MUTED} AS muted, chat_newest(c.id) AS newest
+  SELECT m.id AS member_id, m.channel_id, {MUTED} AS muted, {newest_of("c.id")} AS newest
   FROM channels c
   JOIN members m ON m.channel_id = c.id AND m.is_participant
   JOIN users u ON u.id = m.user_id

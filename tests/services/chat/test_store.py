@@ -234,3 +234,30 @@ async def test_every_statement_of_the_path_uses_an_index(
     said = [plan for plan in plans if "messages" in plan]
     assert said
     assert not [plan for plan in said if "Seq Scan" in plan]
+
+
+async def test_a_plan_from_the_first_message_on_reads_no_table_as_a_whole(
+    store: Store, connection: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """It is kept while the table grows, until somebody analyses that."""
+    del store
+    member_id = await connection.fetchval(
+        """
+        WITH u AS (INSERT INTO users (identity, inserted_at, updated_at) VALUES ('u', now(), now()) RETURNING id),
+        c AS (INSERT INTO channels (topic, inserted_at, updated_at) VALUES ('t', now(), now()) RETURNING id)
+        INSERT INTO members (channel_id, user_id, inserted_at, updated_at) SELECT c.id, u.id, now(), now() FROM c, u
+        RETURNING id
+        """
+    )
+    plans: list[str] = []
+    connection.add_log_listener(lambda _connection, message: plans.append(str(message)))
+    await connection.execute(
+        "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;"
+        " SET client_min_messages = log"
+    )
+    # From the sixth call on the plan is one for all values, and stays.
+    for _ in range(8):
+        await connection.fetch(sql.ADD_MESSAGES, [member_id], ["x"], [None], True, "stampchat", "me")
+
+    assert [plan for plan in plans if "Insert on messages" in plan]
+    assert not [plan for plan in plans if "Seq Scan on messages" in plan]
