@@ -8,12 +8,20 @@ from typing import Annotated
 import typer
 
 from cli.context import AsJson, Yes, ask, settings_of, write, write_json
-from cli.status import component_lines
+from cli.status import component_lines, policies_line
 from cli.up import Port
 
 MetricsServer = Annotated[
     bool | None,
     typer.Option("--metrics/--no-metrics", help="Whether it has metrics-server (default: as before; at first it has)."),
+]
+
+Policies = Annotated[
+    bool | None,
+    typer.Option(
+        "--policies/--no-policies",
+        help="Whether it makes network policies hold (default: as before; at first it does).",
+    ),
 ]
 
 app = typer.Typer(no_args_is_help=True)
@@ -25,7 +33,14 @@ def cluster() -> None:
 
 
 @app.command()
-def up(context: typer.Context, *, port: Port = None, metrics: MetricsServer = None, as_json: AsJson = False) -> None:
+def up(
+    context: typer.Context,
+    *,
+    port: Port = None,
+    metrics: MetricsServer = None,
+    policies: Policies = None,
+    as_json: AsJson = False,
+) -> None:
     """Start the cluster, or repair it: what is missing is built, what died is started again, data is kept.
 
     [bold]Examples[/bold]
@@ -33,12 +48,15 @@ def up(context: typer.Context, *, port: Port = None, metrics: MetricsServer = No
       ./stampchat cluster up
 
       ./stampchat cluster up --no-metrics     without metrics-server, now and at every later start
+
+      ./stampchat cluster up --no-policies    network policies are declared and do not hold
     """
+    from deployer.cluster import Choice
     from deployer.local_cluster import start
 
     settings = settings_of(context)
     with settings.display() as display:
-        started = start(settings.workspace, port, display, metrics=metrics)
+        started = start(settings.workspace, port, Choice(metrics=metrics, policies=policies), display)
     info = started.info
     if as_json:
         told = {"name": info.name, "kubeconfig": info.kubeconfig, "address": info.address, "url": info.url}
@@ -50,7 +68,7 @@ def up(context: typer.Context, *, port: Port = None, metrics: MetricsServer = No
 
 @app.command()
 def extras(context: typer.Context) -> None:
-    """Build what the cluster does without until it is built, metrics-server; up does so in the background.
+    """Build what the cluster does without until it is built, metrics-server and kube-router, which up leaves for later.
 
     [bold]Example[/bold]
 
@@ -81,6 +99,8 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
         ready = "its node is ready" if found.node_ready else "its node is not ready"
         write(f"Cluster {found.name} {f'runs, {ready}' if found.running else 'does not run'}.")
         write(*component_lines(found))
+        if found.running:
+            write(policies_line(found))
     if not found.running:
         raise typer.Exit(1)
 

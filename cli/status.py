@@ -46,6 +46,8 @@ def _tell(found: Status) -> None:
         memory = f", {cluster.memory_bytes / 1e6:.0f} MB" if cluster.memory_bytes else ""
         write("", f"Cluster {cluster.name} {state}{node}{memory}")
         write(*component_lines(cluster))
+        if cluster.running:
+            write(policies_line(cluster))
     if found.problem:
         write("", f"Pods: not known, {found.problem}")
     elif not found.pods:
@@ -89,6 +91,15 @@ def _clock(since: float | None) -> str:
 def component_lines(found: ClusterStatus) -> list[str]:
     """List a cluster's components, a line each."""
     return [f"  {part.name:<26} {_component(part)}" for part in found.components]
+
+
+def policies_line(found: ClusterStatus) -> str:
+    """Say whether a cluster's network policies hold."""
+    if found.policies_hold:
+        return "  Network policies hold."
+    if any(part.name == "kube-router" for part in found.components):
+        return "  Network policies do not hold, for want of kube-router."
+    return "  Network policies do not hold here; `./stampchat cluster up --policies` makes them."
 
 
 def _component(part: ComponentStatus) -> str:

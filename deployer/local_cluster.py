@@ -26,21 +26,21 @@ class Started:
     missing: dict[str, str]
 
 
-def start(workspace: Workspace, port: int | None, report: Report, *, metrics: bool | None = None) -> Started:
+def start(workspace: Workspace, port: int | None, choice: cluster.Choice, report: Report) -> Started:
     """Start or repair the cluster, and have what it can do without built in the background.
 
     Args:
         workspace: the checkout.
         port: the port of this machine that its gateway answers at, or None for the one that it has.
+        choice: what it is to have from now on.
         report: where progress goes.
-        metrics: whether it is to have metrics-server, from now on; None changes nothing.
 
     Raises:
         DeployError: this machine cannot hold it, or it does not come up.
     """
     check_machine(workspace, cold=not (workspace.cache / "cluster").exists())
     instance = cluster.load_instance(workspace, port=port)
-    instance = cluster.choose_extras(workspace, instance, metrics=metrics)
+    instance = cluster.choose(workspace, instance, choice)
     info = cluster.up(workspace, instance, report)
     return Started(info, cluster.begin_extras(workspace))
 

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployer.cluster.instance import choose_extras, instance_name, load_instance, stored_instance
-from deployer.cluster.model import ClusterInfo, ClusterStatus, ComponentStatus, Instance
+from deployer.cluster.instance import choose, instance_name, load_instance, stored_instance
+from deployer.cluster.model import Choice, ClusterInfo, ClusterStatus, ComponentStatus, Instance
 from deployer.errors import DeployError
 from deployer.report import Report, Silent
 from deployer.workspace import Workspace
 
 __all__ = [
+    "Choice",
     "ClusterInfo",
     "ClusterStatus",
     "ComponentStatus",
     "Instance",
     "begin_extras",
     "build_extras",
-    "choose_extras",
+    "choose",
     "down",
     "end_extras",
     "kubeconfig",

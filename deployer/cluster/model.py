@@ -15,12 +15,27 @@ class Instance:
         number: picks the network 10.231.NUMBER.0/30 between the machine and the box.
         port: where the gateway answers on 127.0.0.1.
         metrics: whether it is to have metrics-server, once that is built.
+        policies: whether it is to have what makes network policies hold, once that is built.
     """
 
     name: str
     number: int
     port: int
     metrics: bool = True
+    policies: bool = True
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Say what a cluster is to have from now on; None leaves it as it is.
+
+    Attributes:
+        metrics: metrics-server.
+        policies: what makes network policies hold.
+    """
+
+    metrics: bool | None = None
+    policies: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,7 @@ class ClusterStatus:
         address: the node's address.
         kubeconfig: the file that gives full rights on it.
         memory_bytes: memory of everything in the box, without the page cache.
+        policies_hold: whether what makes network policies hold runs.
     """
 
     name: str
@@ -84,3 +100,4 @@ class ClusterStatus:
     address: str
     kubeconfig: Path
     memory_bytes: int
+    policies_hold: bool = False

@@ -79,6 +79,7 @@ def _leaves(layout: Layout) -> list[_Leaf]:
         _Leaf("scheduler", "system:kube-scheduler"),
         _Leaf("kube-proxy", "system:kube-proxy"),
         _Leaf("local-path", "stampchat:local-path"),
+        _Leaf("kube-router", "stampchat:kube-router"),
         _Leaf("metrics-server", "stampchat:metrics-server"),
         _Leaf("metrics-server-serving", "metrics-server", names=["metrics-server.kube-system.svc"], usage=_SERVER),
     ]

@@ -249,13 +249,19 @@ def _listens(line: str, running: EmbeddedCluster) -> bool:
 def _machine(running: EmbeddedCluster) -> dict[str, object]:
     """Return what a cluster has no business changing on its machine."""
     programs = ensure_programs(running.workspace, Silent())
-    rules = subprocess.run(
-        [programs.debian / "usr/sbin/nft", "list", "tables"],
-        env={"LD_LIBRARY_PATH": str(programs.debian / "usr/lib" / programs.library_folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    listed = {
+        name: subprocess.run(
+            [programs.debian / program, *arguments],
+            env={"LD_LIBRARY_PATH": str(programs.debian / "usr/lib" / programs.library_folder)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for name, program, *arguments in (
+            ("tables", "usr/sbin/nft", "list", "tables"),
+            ("sets", "sbin/ipset", "list", "-name"),
+        )
+    }
     folders = [
         "/run/containerd",
         "/run/netns",
@@ -266,7 +272,7 @@ def _machine(running: EmbeddedCluster) -> dict[str, object]:
         "/etc/cni",
     ]
     return {
-        "tables": rules.stdout,
+        **listed,
         "folders": [folder for folder in folders if Path(folder).exists()],
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
         "port range": Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(),
