@@ -24,6 +24,13 @@ Policies = Annotated[
     ),
 ]
 
+OwnRegistry = Annotated[
+    bool | None,
+    typer.Option(
+        "--registry/--no-registry", help="Whether it has a registry (default: as before; at first it has none)."
+    ),
+]
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -39,6 +46,7 @@ def up(
     port: Port = None,
     metrics: MetricsServer = None,
     policies: Policies = None,
+    registry: OwnRegistry = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the cluster, or repair it: what is missing is built, what died is started again, data is kept.
@@ -50,13 +58,16 @@ def up(
       ./stampchat cluster up --no-metrics     without metrics-server, now and at every later start
 
       ./stampchat cluster up --no-policies    network policies are declared and do not hold
+
+      ./stampchat cluster up --registry       with a registry, from which Pods pull what is pushed to it
     """
     from deployer.cluster import Choice
     from deployer.local_cluster import start
 
     settings = settings_of(context)
+    choice = Choice(metrics=metrics, policies=policies, registry=registry)
     with settings.display() as display:
-        started = start(settings.workspace, port, Choice(metrics=metrics, policies=policies), display)
+        started = start(settings.workspace, port, choice, display)
     info = started.info
     if as_json:
         told = {"name": info.name, "kubeconfig": info.kubeconfig, "address": info.address, "url": info.url}
@@ -103,6 +114,31 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
             write(policies_line(found))
     if not found.running:
         raise typer.Exit(1)
+
+
+@app.command()
+def registry(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Say where the cluster's own registry is, and how to push to it and pull from it.
+
+    [bold]Example[/bold]
+
+      ./stampchat cluster registry
+    """
+    from deployer.own_registry import own_registry
+
+    found = own_registry(settings_of(context).workspace)
+    if as_json:
+        write_json(asdict(found))
+        return
+    write(
+        f"The cluster's registry answers at https://{found.address}, for this machine alone.",
+        f"Pods pull from it, without a secret, by the name {found.name}.",
+        "",
+        f"  Push our images    ./stampchat images push --registry {found.name}/stampchat --file images.cluster.json",
+        "  Or any image       with any tool, to the address; a Pod names it by the name",
+        f"    authority        {found.authority}",
+        f"    user, password   {found.username}, {found.password_file}",
+    )
 
 
 @app.command()

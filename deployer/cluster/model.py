@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# What Pods call a cluster's own registry, whatever its address is.
+REGISTRY_NAME = "registry.stampchat.local"
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -16,6 +19,7 @@ class Instance:
         port: where the gateway answers on 127.0.0.1.
         metrics: whether it is to have metrics-server, once that is built.
         policies: whether it is to have what makes network policies hold, once that is built.
+        registry: whether it is to have a registry.
     """
 
     name: str
@@ -23,6 +27,7 @@ class Instance:
     port: int
     metrics: bool = True
     policies: bool = True
+    registry: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,12 @@ class Choice:
     Attributes:
         metrics: metrics-server.
         policies: what makes network policies hold.
+        registry: a registry.
     """
 
     metrics: bool | None = None
     policies: bool | None = None
+    registry: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,25 @@ class ClusterInfo:
     address: str
     node_port: int
     url: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Say how to reach a cluster's own registry.
+
+    Attributes:
+        name: what images' references begin with.
+        address: where it answers, on this machine alone: host and port.
+        authority: the file of the authority that its certificate is of.
+        username: whom it lets in.
+        password_file: holds the password, and nothing else.
+    """
+
+    name: str
+    address: str
+    authority: Path
+    username: str
+    password_file: Path
 
 
 @dataclass(frozen=True)

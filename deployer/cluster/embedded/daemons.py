@@ -81,8 +81,14 @@ def daemons(layout: Layout, programs: Programs) -> list[dict[str, Any]]:
             programs,
             listener=True,
         ),
+        *_registry(programs),
         *_extras(layout, programs),
     ]
+
+
+def _registry(programs: Programs) -> list[dict[str, Any]]:
+    argv = [f"{PROGRAMS}/{programs.registry}", "serve", f"{_CONFIG}/registry.json"]
+    return [_daemon("registry", argv, programs)] if programs.registry else []
 
 
 def _extras(layout: Layout, programs: Programs) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from deployer.cluster.embedded.ready import (
     await_daemons,
     await_node,
 )
+from deployer.cluster.embedded.registry import ensure_registry, write_registry
 from deployer.cluster.embedded.serving import apply_extras, extras_applied
 from deployer.cluster.model import ClusterInfo, Instance
 from deployer.fetch.atomic import exclusive
@@ -50,7 +51,12 @@ def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
     check_machine(workspace.cluster)
     layout = layout_of(workspace, instance)
     with exclusive(workspace.cluster):
-        programs = replace(ensure_programs(workspace, report), extras=file_names(workspace, instance))
+        programs = replace(
+            ensure_programs(workspace, report),
+            registry=ensure_registry(workspace, report) if instance.registry else "",
+            extras=file_names(workspace, instance),
+        )
+        write_registry(layout)
         digest = write_configs(layout, read_limits(), programs.image.reference)
         spec = box_spec(layout, programs, digest)
         if not _runs(layout, spec):
