@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from cli.context import AsJson, Yes, ask, settings_of, write, write_json
-from cli.status import component_lines, policies_line
-from cli.up import Port
+from cli.status import component_lines, lan_line, policies_line
+from cli.up import Lan, Port, lan_told, lan_urls
 
 MetricsServer = Annotated[
     bool | None,
@@ -44,6 +44,7 @@ def up(
     context: typer.Context,
     *,
     port: Port = None,
+    lan: Lan = None,
     metrics: MetricsServer = None,
     policies: Policies = None,
     registry: OwnRegistry = None,
@@ -65,16 +66,17 @@ def up(
     from deployer.local_cluster import start
 
     settings = settings_of(context)
-    choice = Choice(metrics=metrics, policies=policies, registry=registry)
+    choice = Choice(metrics=metrics, policies=policies, registry=registry, lan=lan)
     with settings.display() as display:
         started = start(settings.workspace, port, choice, display)
     info = started.info
     if as_json:
         told = {"name": info.name, "kubeconfig": info.kubeconfig, "address": info.address, "url": info.url}
-        write_json({**told, "missing": started.missing})
+        write_json({**told, "missing": started.missing, "lan": lan_urls(started.lan_port)})
         return
     write(*[f"{name} is {reason}" for name, reason in started.missing.items()])
     write(f"Cluster {info.name} runs at {info.address}.", f"  export KUBECONFIG={info.kubeconfig}")
+    write(*lan_told(started.lan_port))
 
 
 @app.command()
@@ -111,7 +113,7 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
         write(f"Cluster {found.name} {f'runs, {ready}' if found.running else 'does not run'}.")
         write(*component_lines(found))
         if found.running:
-            write(policies_line(found))
+            write(policies_line(found), *lan_line(found))
     if not found.running:
         raise typer.Exit(1)
 

@@ -47,7 +47,7 @@ def _tell(found: Status) -> None:
         write("", f"Cluster {cluster.name} {state}{node}{memory}")
         write(*component_lines(cluster))
         if cluster.running:
-            write(policies_line(cluster))
+            write(policies_line(cluster), *lan_line(cluster))
     if found.problem:
         write("", f"Pods: not known, {found.problem}")
     elif not found.pods:
@@ -100,6 +100,11 @@ def policies_line(found: ClusterStatus) -> str:
     if any(part.name == "kube-router" for part in found.components):
         return "  Network policies do not hold, for want of kube-router."
     return "  Network policies do not hold here; `./stampchat cluster up --policies` makes them."
+
+
+def lan_line(found: ClusterStatus) -> list[str]:
+    """Say that other machines reach a cluster's gateway, if they do."""
+    return ["  Other machines reach its gateway; `./stampchat cluster up --no-lan` ends that."] if found.lan else []
 
 
 def _component(part: ComponentStatus) -> str:

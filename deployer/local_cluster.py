@@ -20,10 +20,12 @@ class Started:
     Attributes:
         info: how to reach it.
         missing: how it stands with each program that it does without meanwhile.
+        lan_port: the port at which other machines are let in, or None where none is.
     """
 
     info: cluster.ClusterInfo
     missing: dict[str, str]
+    lan_port: int | None
 
 
 def start(workspace: Workspace, port: int | None, choice: cluster.Choice, report: Report) -> Started:
@@ -42,7 +44,7 @@ def start(workspace: Workspace, port: int | None, choice: cluster.Choice, report
     instance = cluster.load_instance(workspace, port=port)
     instance = cluster.choose(workspace, instance, choice)
     info = cluster.up(workspace, instance, report)
-    return Started(info, cluster.begin_extras(workspace))
+    return Started(info, cluster.begin_extras(workspace), instance.port if instance.lan else None)
 
 
 def stop(workspace: Workspace, report: Report, *, purge: bool) -> None:

@@ -16,10 +16,11 @@ class Instance:
     Attributes:
         name: "stampchat-" and six hex digits of where the checkout lies.
         number: picks the network 10.231.NUMBER.0/30 between the machine and the box.
-        port: where the gateway answers on 127.0.0.1.
+        port: where the gateway answers on this machine.
         metrics: whether it is to have metrics-server, once that is built.
         policies: whether it is to have what makes network policies hold, once that is built.
         registry: whether it is to have a registry.
+        lan: whether other machines reach its gateway's port.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Instance:
     metrics: bool = True
     policies: bool = True
     registry: bool = False
+    lan: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class Choice:
         metrics: metrics-server.
         policies: what makes network policies hold.
         registry: a registry.
+        lan: its gateway's port open to other machines.
     """
 
     metrics: bool | None = None
     policies: bool | None = None
     registry: bool | None = None
+    lan: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ class ClusterStatus:
         kubeconfig: the file that gives full rights on it.
         memory_bytes: memory of everything in the box, without the page cache.
         policies_hold: whether what makes network policies hold runs.
+        lan: whether other machines reach its gateway's port, from its start on or from its next.
     """
 
     name: str
@@ -127,3 +132,4 @@ class ClusterStatus:
     kubeconfig: Path
     memory_bytes: int
     policies_hold: bool = False
+    lan: bool = False

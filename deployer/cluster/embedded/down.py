@@ -69,6 +69,7 @@ def status(layout: Layout, missing: Mapping[str, str]) -> ClusterStatus:
         address=layout.address,
         kubeconfig=layout.kubeconfig,
         memory_bytes=cgroups.memory(layout.name),
+        lan=layout.instance.lan,
         policies_hold=any(part.running for part in components if part.name == KUBE_ROUTER.name),
     )
 

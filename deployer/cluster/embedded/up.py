@@ -88,6 +88,7 @@ def box_spec(layout: Layout, programs: Programs, digest: str) -> dict[str, Any]:
         "name": layout.name,
         "config": digest,
         "port": layout.instance.port,
+        "lan": layout.instance.lan,
         "log": str(layout.logs / "box.log"),
         "status": str(BOX_STATUS),
         "network": network,

@@ -138,6 +138,14 @@ def test_what_is_not_built_yet_is_in_the_box_and_waits_for_its_file(layout: Layo
     assert kube_router["after"] == ["file:/run/programs/kube-router-1", "tcp:127.0.0.1:6443"]
 
 
+def test_a_port_that_is_opened_to_others_is_another_box(layout: Layout, programs: Programs) -> None:
+    """For the same reason; and it is not open unless somebody said so."""
+    opened = replace(layout, instance=replace(layout.instance, lan=True))
+
+    assert not layout.instance.lan
+    assert box_spec(opened, programs, "") != box_spec(layout, programs, "")
+
+
 def test_another_port_is_another_box(layout: Layout, programs: Programs) -> None:
     """The socket is handed over when the box is made."""
     moved = Layout(home=layout.home, instance=Instance("stampchat-0a1b2c", 7, 9000))
