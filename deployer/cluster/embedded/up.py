@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from deployer.cluster.embedded.addons import apply_addons, apply_gateway_api
@@ -59,11 +61,14 @@ def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
         write_registry(layout)
         digest = write_configs(layout, read_limits(), programs.image.reference)
         spec = box_spec(layout, programs, digest)
-        if not _runs(layout, spec):
+        fresh = not _runs(layout, spec)
+        if fresh:
             _start(layout, programs, spec, report)
         with Api(layout) as api:
             if not all_ready(layout, api, programs):
-                _complete(workspace, layout, programs, api, report)
+                _complete(
+                    layout, programs, api, report, extras=partial(apply_extras, workspace, layout, api, fresh=fresh)
+                )
             elif not extras_applied(workspace, layout, api):  # built since by another checkout
                 apply_extras(workspace, layout, api)
     return layout.info
@@ -123,7 +128,7 @@ def _start(layout: Layout, programs: Programs, spec: dict[str, Any], report: Rep
     start_box(layout, programs.folder / programs.box, spec)
 
 
-def _complete(workspace: Workspace, layout: Layout, programs: Programs, api: Api, report: Report) -> None:
+def _complete(layout: Layout, programs: Programs, api: Api, report: Report, *, extras: Callable[[], None]) -> None:
     """Put into the cluster what is missing, and wait until it works."""
     report.note("importing the cluster's own image")
     import_images(await_containerd(layout), programs, {programs.image.reference: programs.image.archive}, report)
@@ -132,7 +137,7 @@ def _complete(workspace: Workspace, layout: Layout, programs: Programs, api: Api
     report.note("applying DNS, storage and the Gateway API")
     apply_addons(api, programs)
     apply_gateway_api(api, programs)
-    apply_extras(workspace, layout, api)
+    extras()
     report.note("waiting for the node")
     await_node(layout, api)
     report.note("waiting for DNS")

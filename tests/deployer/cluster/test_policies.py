@@ -28,7 +28,7 @@ SPACE, PORT = "test-policies", 8000
 PAGES = {"app": "pages"}
 # Whoever is let in may have to wait for the enforcer to know it; whoever is not is told at once.
 UNTIL = f"until /bin/busybox wget -qO- http://pages:{PORT}; do /bin/busybox sleep 1; done"
-ONCE = f"exec /bin/busybox wget -T 5 -qO- http://pages:{PORT}"
+ONCE = f"exec /bin/busybox wget -qO- http://pages:{PORT}"
 
 
 @dataclass(frozen=True)
