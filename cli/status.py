@@ -46,6 +46,8 @@ def _tell(found: Status) -> None:
         memory = f", {cluster.memory_bytes / 1e6:.0f} MB" if cluster.memory_bytes else ""
         write("", f"Cluster {cluster.name} {state}{node}{memory}")
         write(*component_lines(cluster))
+        if cluster.running:
+            write(policies_line(cluster), *lan_line(cluster))
     if found.problem:
         write("", f"Pods: not known, {found.problem}")
     elif not found.pods:
@@ -89,6 +91,20 @@ def _clock(since: float | None) -> str:
 def component_lines(found: ClusterStatus) -> list[str]:
     """List a cluster's components, a line each."""
     return [f"  {part.name:<26} {_component(part)}" for part in found.components]
+
+
+def policies_line(found: ClusterStatus) -> str:
+    """Say whether a cluster's network policies hold."""
+    if found.policies_hold:
+        return "  Network policies hold."
+    if any(part.name == "kube-router" for part in found.components):
+        return "  Network policies do not hold, for want of kube-router."
+    return "  Network policies do not hold here; `./stampchat cluster up --policies` makes them."
+
+
+def lan_line(found: ClusterStatus) -> list[str]:
+    """Say that other machines reach a cluster's gateway, if they do."""
+    return ["  Other machines reach its gateway; `./stampchat cluster up --no-lan` ends that."] if found.lan else []
 
 
 def _component(part: ComponentStatus) -> str:

@@ -14,6 +14,13 @@ Port = Annotated[
         "--port", min=1, max=65535, help="The port of this machine to answer at (default: 8080, kept from then on)."
     ),
 ]
+Lan = Annotated[
+    bool | None,
+    typer.Option(
+        "--lan/--no-lan",
+        help="Whether other machines reach that port, a phone for instance (default: as before; at first none does).",
+    ),
+]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Look at what really is there instead of trusting the state.")]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Take back fields that somebody else has changed, rather than stop at them.")
@@ -25,6 +32,7 @@ def up(
     stack: Stack = "dev",
     *,
     port: Port = None,
+    lan: Lan = None,
     refresh: Refresh = False,
     take_over: TakeOver = False,
     yes: Yes = False,
@@ -41,6 +49,8 @@ def up(
 
       ./stampchat up --port 9000     at another port
 
+      ./stampchat up --lan           a phone on the same network can join, until --no-lan
+
       ./stampchat up prod            the cluster that Pulumi.prod.yaml names; asks after the plan
     """
     from deployer.up import UpOptions
@@ -51,6 +61,7 @@ def up(
         options = UpOptions(
             stack=stack,
             port=port,
+            lan=lan,
             refresh=refresh,
             take_over=take_over,
             confirm=lambda question: ask(question, yes=yes, display=display),
@@ -58,9 +69,11 @@ def up(
         result = run(settings.workspace, options, display)
     if as_json:
         steps = [{"step": t.name, "seconds": round(t.seconds, 3), "outcome": t.outcome} for t in result.timings]
-        write_json({"url": result.url, "changes": result.outcome.counts, "steps": steps})
+        told = {"url": result.url, "changes": result.outcome.counts, "steps": steps}
+        write_json({**told, "lan": lan_urls(result.lan_port)})
         return
     _tell(result.url, changed=not result.outcome.is_unchanged, seconds=sum(t.seconds for t in result.timings))
+    write(*lan_told(result.lan_port))
 
 
 def _tell(url: str, *, changed: bool, seconds: float) -> None:
@@ -76,3 +89,25 @@ def _tell(url: str, *, changed: bool, seconds: float) -> None:
             "  Try it    ./stampchat smoke        two users chat through the gateway",
             "  Look      ./stampchat status       ./stampchat logs chat",
         )
+
+
+def lan_urls(port: int | None) -> list[str]:
+    """List where other machines reach a port that was opened to them; where none was, nothing."""
+    from deployer.local.lan import find_addresses
+
+    return [f"http://{address}:{port}" for address in find_addresses()] if port else []
+
+
+def lan_told(port: int | None) -> list[str]:
+    """Say what a person has to know of a port that was opened to other machines; where none was, nothing.
+
+    Args:
+        port: the gateway's, or None.
+    """
+    from cli.local import wants_colour
+    from deployer.local.lan import find_addresses, lan_lines
+
+    if port is None:
+        return []
+    lines = lan_lines(port, find_addresses(), picture=wants_colour())
+    return [*lines, "  Close     ./stampchat cluster up --no-lan        until then every start opens it again"]

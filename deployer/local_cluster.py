@@ -20,29 +20,31 @@ class Started:
     Attributes:
         info: how to reach it.
         missing: how it stands with each program that it does without meanwhile.
+        lan_port: the port at which other machines are let in, or None where none is.
     """
 
     info: cluster.ClusterInfo
     missing: dict[str, str]
+    lan_port: int | None
 
 
-def start(workspace: Workspace, port: int | None, report: Report, *, metrics: bool | None = None) -> Started:
+def start(workspace: Workspace, port: int | None, choice: cluster.Choice, report: Report) -> Started:
     """Start or repair the cluster, and have what it can do without built in the background.
 
     Args:
         workspace: the checkout.
         port: the port of this machine that its gateway answers at, or None for the one that it has.
+        choice: what it is to have from now on.
         report: where progress goes.
-        metrics: whether it is to have metrics-server, from now on; None changes nothing.
 
     Raises:
         DeployError: this machine cannot hold it, or it does not come up.
     """
     check_machine(workspace, cold=not (workspace.cache / "cluster").exists())
     instance = cluster.load_instance(workspace, port=port)
-    instance = cluster.choose_extras(workspace, instance, metrics=metrics)
+    instance = cluster.choose(workspace, instance, choice)
     info = cluster.up(workspace, instance, report)
-    return Started(info, cluster.begin_extras(workspace))
+    return Started(info, cluster.begin_extras(workspace), instance.port if instance.lan else None)
 
 
 def stop(workspace: Workspace, report: Report, *, purge: bool) -> None:

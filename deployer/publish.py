@@ -11,6 +11,7 @@ from deployer.images import BuiltImage, make_images, save_references
 from deployer.images.build import SHORT
 from deployer.images.contents import read_contents
 from deployer.images.sbom import NOTICES_SUFFIX, SUFFIX, write_notices, write_sbom
+from deployer.own_registry import located
 from deployer.registry import Credentials, Registry, RegistryName, check_tag, find_credentials
 from deployer.registry.push import Pusher
 from deployer.report import Report
@@ -76,15 +77,17 @@ def push_images(
         report: where progress goes.
         platforms: as "linux/arm64"; this machine's unless said.
         tag: one besides the tag that says what is in the image.
-        credentials: what the registry is shown; those of Docker's configuration unless given.
+        credentials: what the registry is shown; those of Docker's configuration unless given, or of our own cluster.
         file: where the references are written; workspace.images unless given.
 
     Raises:
         DeployError: an image cannot be built, or the registry refuses or does not answer.
     """
     extra = [check_tag(tag)] if tag else []
-    shown = credentials if credentials is not None else find_credentials(name.credentials_key)
-    registry = Registry(name, shown)
+    place, own = located(workspace, name)
+    if credentials is None:
+        credentials = own or find_credentials(name.credentials_key)
+    registry = Registry(place, credentials)
     registry.check()
     images = make_images(workspace, report, registry=name.prefix, platforms=platforms)
     document_images(images, report)

@@ -39,6 +39,7 @@ class UpOptions:
     Attributes:
         stack: the stack's name.
         port: the port of this machine that the gateway answers at, or the one that it has, or a free one.
+        lan: whether other machines reach that port, from now on; None leaves it as it is.
         refresh: look at what really is there instead of trusting the state.
         take_over: take fields back that somebody else has changed, rather than stop at them.
         preview_only: stop before the first change.
@@ -49,6 +50,7 @@ class UpOptions:
 
     stack: str = "dev"
     port: int | None = None
+    lan: bool | None = None
     refresh: bool = False
     take_over: bool = False
     preview_only: bool = False
@@ -65,11 +67,13 @@ class UpResult:
         url: where the deployment answers, if the stack says so.
         outcome: what was planned.
         timings: how long each step took.
+        lan_port: the port at which other machines are let in, or None where none is.
     """
 
     url: str
     outcome: Outcome
     timings: list[Timing]
+    lan_port: int | None = None
 
 
 def up(workspace: Workspace, options: UpOptions, display: Display) -> UpResult:
@@ -80,7 +84,7 @@ def up(workspace: Workspace, options: UpOptions, display: Display) -> UpResult:
     """
     run = _Run(workspace, options)
     timings = run_steps(run.steps(), display)
-    return UpResult(run.url, run.outcome, timings)
+    return UpResult(run.url, run.outcome, timings, run.lan_port)
 
 
 class _Run:
@@ -92,6 +96,12 @@ class _Run:
         # Before any step: a misspelt stack or a broken file is told at once.
         self.settings, self.config = load_deployable(workspace, options.stack, images=options.images is None)
         self.embedded = is_embedded(self.settings)
+        if options.lan is not None and not self.embedded:
+            raise UsageError(
+                f"--lan is about this machine's own cluster, and stack {options.stack} runs elsewhere.",
+                advice="Leave it away, or bring up stack dev.",
+            )
+        self.lan_port: int | None = None
         self.outcome = Outcome()
         self.url = public_url(self.settings)
         self._images = Background(self._build_images)
@@ -138,7 +148,9 @@ class _Run:
         display.note("looking at the machine")
         cold = not any((self.workspace.cache / name).exists() for name in ("cluster", "engine"))
         found = check_machine(self.workspace, cold=cold)
-        self._instance = cluster.load_instance(self.workspace, port=self.options.port)
+        instance = cluster.load_instance(self.workspace, port=self.options.port)
+        self._instance = cluster.choose(self.workspace, instance, cluster.Choice(lan=self.options.lan))
+        self.lan_port = self._instance.port if self._instance.lan else None
         # Its downloads run while Go keeps the processors busy.
         if self.options.images is None:
             self._images.start()

@@ -8,26 +8,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployer.cluster.instance import choose_extras, instance_name, load_instance, stored_instance
-from deployer.cluster.model import ClusterInfo, ClusterStatus, ComponentStatus, Instance
+from deployer.cluster.instance import choose, instance_name, load_instance, stored_instance
+from deployer.cluster.model import (
+    REGISTRY_NAME,
+    Choice,
+    ClusterInfo,
+    ClusterStatus,
+    ComponentStatus,
+    Instance,
+    Registry,
+)
 from deployer.errors import DeployError
 from deployer.report import Report, Silent
 from deployer.workspace import Workspace
 
 __all__ = [
+    "REGISTRY_NAME",
+    "Choice",
     "ClusterInfo",
     "ClusterStatus",
     "ComponentStatus",
     "Instance",
+    "Registry",
     "begin_extras",
     "build_extras",
-    "choose_extras",
+    "choose",
     "down",
     "end_extras",
     "kubeconfig",
     "load_images",
     "load_instance",
     "prepare",
+    "registry",
     "status",
     "up",
 ]
@@ -164,6 +176,19 @@ def end_extras(workspace: Workspace) -> None:
     from deployer.cluster.embedded import extras
 
     extras.end(workspace)
+
+
+def registry(workspace: Workspace) -> Registry | None:
+    """Say how to reach the registry of this checkout's cluster, or None when it has none.
+
+    Args:
+        workspace: the checkout.
+    """
+    from deployer.cluster.embedded.layout import layout_of
+    from deployer.cluster.embedded.registry import find_registry
+
+    instance = stored_instance(workspace)
+    return find_registry(layout_of(workspace, instance)) if instance and instance.registry else None
 
 
 def kubeconfig(workspace: Workspace) -> Path:

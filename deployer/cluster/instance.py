@@ -6,10 +6,10 @@ import hashlib
 import json
 import socket
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from deployer.cluster.model import Instance
+from deployer.cluster.model import Choice, Instance
 from deployer.errors import DeployError, UsageError
 from deployer.ports import find_holders, port_free, port_taken
 from deployer.workspace import Workspace
@@ -47,15 +47,15 @@ def load_instance(workspace: Workspace, *, port: int | None = None) -> Instance:
     return chosen if chosen == known else _note(workspace, chosen)
 
 
-def choose_extras(workspace: Workspace, instance: Instance, *, metrics: bool | None = None) -> Instance:
-    """Note which extras a cluster is to have, and return what sets it apart from then on.
+def choose(workspace: Workspace, instance: Instance, choice: Choice) -> Instance:
+    """Note what a cluster is to have, and return what sets it apart from then on.
 
     Args:
         workspace: the checkout.
         instance: what `load_instance` gave.
-        metrics: whether it is to have metrics-server; None leaves it as it is.
+        choice: what the user asks for.
     """
-    chosen = instance if metrics is None else replace(instance, metrics=metrics)
+    chosen = replace(instance, **{name: value for name, value in asdict(choice).items() if value is not None})
     return instance if chosen == instance else _note(workspace, chosen)
 
 
@@ -158,7 +158,8 @@ def _note(workspace: Workspace, instance: Instance) -> Instance:
     workspace.instance.parent.mkdir(parents=True, exist_ok=True)
     fresh = workspace.instance.with_suffix(".new")
     # What is as it always was need not be said, and earlier versions read no more than they know.
-    told = {key: value for key, value in asdict(instance).items() if value is not True}
+    usual = {field.name: field.default for field in fields(instance)}
+    told = {key: value for key, value in asdict(instance).items() if value != usual[key]}
     fresh.write_text(json.dumps(told) + "\n", encoding="utf-8")
     fresh.replace(workspace.instance)
     return instance

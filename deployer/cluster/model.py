@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# What Pods call a cluster's own registry, whatever its address is.
+REGISTRY_NAME = "registry.stampchat.local"
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -13,14 +16,37 @@ class Instance:
     Attributes:
         name: "stampchat-" and six hex digits of where the checkout lies.
         number: picks the network 10.231.NUMBER.0/30 between the machine and the box.
-        port: where the gateway answers on 127.0.0.1.
+        port: where the gateway answers on this machine.
         metrics: whether it is to have metrics-server, once that is built.
+        policies: whether it is to have what makes network policies hold, once that is built.
+        registry: whether it is to have a registry.
+        lan: whether other machines reach its gateway's port.
     """
 
     name: str
     number: int
     port: int
     metrics: bool = True
+    policies: bool = True
+    registry: bool = False
+    lan: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Say what a cluster is to have from now on; None leaves it as it is.
+
+    Attributes:
+        metrics: metrics-server.
+        policies: what makes network policies hold.
+        registry: a registry.
+        lan: its gateway's port open to other machines.
+    """
+
+    metrics: bool | None = None
+    policies: bool | None = None
+    registry: bool | None = None
+    lan: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +66,25 @@ class ClusterInfo:
     address: str
     node_port: int
     url: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Say how to reach a cluster's own registry.
+
+    Attributes:
+        name: what images' references begin with.
+        address: where it answers, on this machine alone: host and port.
+        authority: the file of the authority that its certificate is of.
+        username: whom it lets in.
+        password_file: holds the password, and nothing else.
+    """
+
+    name: str
+    address: str
+    authority: Path
+    username: str
+    password_file: Path
 
 
 @dataclass(frozen=True)
@@ -75,6 +120,8 @@ class ClusterStatus:
         address: the node's address.
         kubeconfig: the file that gives full rights on it.
         memory_bytes: memory of everything in the box, without the page cache.
+        policies_hold: whether what makes network policies hold runs.
+        lan: whether other machines reach its gateway's port, from its start on or from its next.
     """
 
     name: str
@@ -84,3 +131,5 @@ class ClusterStatus:
     address: str
     kubeconfig: Path
     memory_bytes: int
+    policies_hold: bool = False
+    lan: bool = False

@@ -130,7 +130,10 @@ class Registry:
             "timeout": _TIMEOUT,
             "retries": urllib3.Retry(0, redirect=5, raise_on_redirect=False),
         }
-        if proxy and not proxy_bypass(self.name.host.partition(":")[0]):
+        if self.name.authority is not None:
+            options["ca_certs"] = str(self.name.authority)
+        # An address that stands for a name is one that only this machine reaches.
+        if proxy and not self.name.address and not proxy_bypass(self.name.host.partition(":")[0]):
             return urllib3.ProxyManager(proxy, **options)
         return urllib3.PoolManager(**options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from deployer.errors import UsageError
 
@@ -24,11 +25,15 @@ class RegistryName:
         host: with its port, as images' references have it.
         path: what stands between the host and an image's own name, or nothing.
         plain: whether it is asked by http.
+        address: the host and port that answer, where its name does not lead there.
+        authority: the file of the authority that its certificate is of, where it is one of its own.
     """
 
     host: str
     path: str
     plain: bool = False
+    address: str = ""
+    authority: Path | None = None
 
     @property
     def prefix(self) -> str:
@@ -38,7 +43,7 @@ class RegistryName:
     @property
     def base(self) -> str:
         """The address that answers; Docker Hub's is another than its name."""
-        host = "registry-1.docker.io" if self.host == _DOCKER_HUB[0] else self.host
+        host = "registry-1.docker.io" if self.host == _DOCKER_HUB[0] else self.address or self.host
         return f"{'http' if self.plain else 'https'}://{host}"
 
     @property

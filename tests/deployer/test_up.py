@@ -72,3 +72,11 @@ def test_the_order_of_the_steps_is_look_plan_ask_change(tmp_path: Path) -> None:
     assert names == ["check", "engine", "plugins", "ground", "preview", "confirm", "update", "ready", "outside"]
     preview = _Run(prepared.workspace, UpOptions("prod", preview_only=True))
     assert [step.name for step in preview.steps()] == names[:5]
+
+
+@pytest.mark.parametrize("lan", [True, False])
+def test_only_this_machines_own_cluster_can_be_opened_to_others(tmp_path: Path, *, lan: bool) -> None:
+    """A managed one is where its load balancer is."""
+    with pytest.raises(UsageError, match="stack prod runs elsewhere"):
+        run(tmp_path, UpOptions("prod", lan=lan))
+    assert run(tmp_path, UpOptions("prod")).lan_port is None

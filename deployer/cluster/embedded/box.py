@@ -18,6 +18,7 @@ from deployer.cluster.embedded import cgroups
 from deployer.cluster.embedded.files import write_private
 from deployer.cluster.embedded.layout import BOX_STATUS, Layout
 from deployer.cluster.instance import claim_number
+from deployer.cluster.model import Instance
 from deployer.errors import DeployError
 from deployer.ports import port_taken
 
@@ -25,6 +26,7 @@ _BACKLOG = 512
 _START_TIMEOUT = 60.0
 _LINK_TIMEOUT = 10.0
 _CLONE_NEWNET = 0x40000000
+_LOOPBACK, _EVERY_ADDRESS = "127.0.0.1", "0.0.0.0"  # noqa: S104  # only where the user asked for it
 
 
 def find_init(name: str) -> int | None:
@@ -57,7 +59,7 @@ def start_box(layout: Layout, program: Path, spec: dict[str, Any]) -> int:
     text = json.dumps(spec | {"cgroups": [str(leaf) for leaf in leaves]}, indent=1)
     making = layout.spec.with_name("box.making.json")
     write_private(making, text)
-    with _listen(layout.instance.port) as listener, claim_number(layout.instance.number) as claim:
+    with _listen(layout.instance) as listener, claim_number(layout.instance.number) as claim:
         sockets = (listener.fileno(), claim.fileno())
         started = _run([str(program), "start", str(making), *map(str, sockets)], sockets)
     if started.returncode:
@@ -135,15 +137,15 @@ def socket_inside(init: int, kind: socket.SocketKind) -> socket.socket:
     return made[0]
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(instance: Instance) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((_EVERY_ADDRESS if instance.lan else _LOOPBACK, instance.port))
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise port_taken(port) from error
+        raise port_taken(instance.port) from error
     return listener
 
 

@@ -30,6 +30,7 @@ _COMPONENTS = {
     "kube-proxy": "kube-proxy",
     "local-path": "local-path",
     "metrics-server": "metrics-server",
+    "kube-router": "kube-router",
 }
 
 

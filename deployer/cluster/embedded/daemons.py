@@ -81,13 +81,19 @@ def daemons(layout: Layout, programs: Programs) -> list[dict[str, Any]]:
             programs,
             listener=True,
         ),
+        *_registry(programs),
         *_extras(layout, programs),
     ]
 
 
+def _registry(programs: Programs) -> list[dict[str, Any]]:
+    argv = [f"{PROGRAMS}/{programs.registry}", "serve", f"{_CONFIG}/registry.json"]
+    return [_daemon("registry", argv, programs)] if programs.registry else []
+
+
 def _extras(layout: Layout, programs: Programs) -> list[dict[str, Any]]:
     """List what the cluster does without until its program is in the cache."""
-    flags = {"metrics-server": _metrics_server(layout)}
+    flags = {"metrics-server": _metrics_server(layout), "kube-router": _kube_router(layout)}
     found = []
     for name, file in programs.extras.items():
         program = f"{PROGRAMS}/{file}"
@@ -219,6 +225,22 @@ def _metrics_server(layout: Layout) -> list[str]:
         "--kubelet-preferred-address-types=InternalIP",
         "--metric-resolution=15s",
         "--profiling=false",
+    ]
+
+
+def _kube_router(layout: Layout) -> list[str]:
+    """Have it enforce network policies and do nothing else: it has a router and a proxy in it, too."""
+    return [
+        f"--kubeconfig={_CONFIG}/kube-router.kubeconfig",
+        f"--hostname-override={layout.name}",
+        "--run-firewall=true",
+        "--run-router=false",
+        "--run-service-proxy=false",
+        "--run-loadbalancer=false",
+        "--enable-cni=false",
+        "--enable-ipv6=false",
+        f"--service-cluster-ip-range={SERVICE_RANGE}",
+        "--health-port=0",  # it would listen on every address, without a question who asks
     ]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from deployer.cluster.embedded import cgroups
 from deployer.cluster.embedded.api import Api
 from deployer.cluster.embedded.box import box_status, end_box, find_init
+from deployer.cluster.embedded.extras import KUBE_ROUTER
 from deployer.cluster.embedded.layout import Layout
 from deployer.cluster.embedded.ready import node_ready
 from deployer.cluster.model import ClusterStatus, ComponentStatus
@@ -68,6 +69,8 @@ def status(layout: Layout, missing: Mapping[str, str]) -> ClusterStatus:
         address=layout.address,
         kubeconfig=layout.kubeconfig,
         memory_bytes=cgroups.memory(layout.name),
+        lan=layout.instance.lan,
+        policies_hold=any(part.running for part in components if part.name == KUBE_ROUTER.name),
     )
 
 

@@ -37,17 +37,20 @@ class Extra:
     Attributes:
         name: its component's and its file's.
         choice: the attribute of an `Instance` that says whether a cluster is to have it.
+        without: what a cluster that lacks it does not do, as a sentence goes on after "until then".
         program: what it is built from.
     """
 
     name: str
     choice: str
+    without: str
     program: Program
 
 
 METRICS_SERVER = Extra(
     "metrics-server",
     "metrics",
+    "nobody knows what Pods use",
     Program(
         "metrics-server (about 2 minutes the first time)",
         "sigs.k8s.io/metrics-server/cmd/metrics-server",
@@ -55,7 +58,18 @@ METRICS_SERVER = Extra(
         space=_SPACE,
     ),
 )
-EXTRAS = (METRICS_SERVER,)
+KUBE_ROUTER = Extra(
+    "kube-router",
+    "policies",
+    "network policies do not hold",
+    Program(
+        "kube-router (about 2 minutes the first time)",
+        "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+        module="kube-router",
+        space=_SPACE,
+    ),
+)
+EXTRAS = (METRICS_SERVER, KUBE_ROUTER)
 
 
 def chosen(instance: Instance) -> list[Extra]:
@@ -116,7 +130,9 @@ def begin(workspace: Workspace, instance: Instance) -> dict[str, str]:
     if wanted and not is_building(workspace):
         _spawn(workspace, wanted)
     return {
-        extra.name: "being built in the background" if extra.name in wanted else _reason(workspace, extra)
+        extra.name: f"being built in the background; until then {extra.without}"
+        if extra.name in wanted
+        else _reason(workspace, extra)
         for extra in lacking
     }
 

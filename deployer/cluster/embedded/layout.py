@@ -16,6 +16,7 @@ DOMAIN = "cluster.local"
 NODE_PORT = 30080
 API_PORT = 6443
 METRICS_PORT = 4443
+REGISTRY_PORT = 5000
 
 # Inside the box the checkout's folder and the cache have short paths that never change: a volume's path is stored in
 # the cluster, and a unix socket's path may have at most 107 characters.
@@ -63,6 +64,11 @@ class Layout:
     def server(self) -> str:
         """The API server."""
         return f"https://{self.address}:{API_PORT}"
+
+    @property
+    def registry(self) -> str:
+        """Where the cluster's own registry listens, if it has one."""
+        return f"{self.address}:{REGISTRY_PORT}"
 
     @property
     def pki(self) -> Path:

@@ -19,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from deployer.cluster.embedded.files import write_private
 from deployer.cluster.embedded.layout import DOMAIN, KUBERNETES_ADDRESS, Layout
+from deployer.cluster.model import REGISTRY_NAME
 
 _AUTHORITY_LIFE = dt.timedelta(days=3650)
 _LEAF_LIFE = dt.timedelta(days=1095)
@@ -79,7 +80,9 @@ def _leaves(layout: Layout) -> list[_Leaf]:
         _Leaf("scheduler", "system:kube-scheduler"),
         _Leaf("kube-proxy", "system:kube-proxy"),
         _Leaf("local-path", "stampchat:local-path"),
+        _Leaf("kube-router", "stampchat:kube-router"),
         _Leaf("metrics-server", "stampchat:metrics-server"),
+        _Leaf("registry", "registry", names=[layout.address, REGISTRY_NAME], usage=_SERVER),
         _Leaf("metrics-server-serving", "metrics-server", names=["metrics-server.kube-system.svc"], usage=_SERVER),
     ]
 

@@ -52,6 +52,7 @@ class Programs:
         library_folder: Debian's name for this processor's libraries.
         image: the cluster's own image.
         gateway_api: the folder of the Gateway API's definitions.
+        registry: the registry's program, as a path in the folder, where the cluster is to have one.
         extras: the file names of what the cluster does without until it is built, by component.
     """
 
@@ -64,6 +65,7 @@ class Programs:
     library_folder: str
     image: Image
     gateway_api: Path
+    registry: str = ""
     extras: Mapping[str, str] = field(default_factory=dict)
 
 

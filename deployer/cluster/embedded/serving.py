@@ -37,7 +37,7 @@ def serve_extras(workspace: Workspace) -> None:
         apply_extras(workspace, layout, api)
 
 
-def apply_extras(workspace: Workspace, layout: Layout, api: Api) -> None:
+def apply_extras(workspace: Workspace, layout: Layout, api: Api, *, fresh: bool = False) -> None:
     """Apply the manifests of what is there, and remove those of what is not.
 
     An API that nobody serves would keep every namespace from being removed.
@@ -46,11 +46,12 @@ def apply_extras(workspace: Workspace, layout: Layout, api: Api) -> None:
         workspace: the checkout.
         layout: its cluster.
         api: the cluster's API server.
+        fresh: whether the box was made just now: what fails in it may do so for want of the rights in these manifests.
 
     Raises:
         DeployError: the API server refuses one, or does not answer.
     """
-    if not _serves_metrics(workspace, layout):
+    if not (_serves_metrics(workspace, layout) or (fresh and _has_metrics(workspace, layout))):
         api.delete(_METRICS_API)
         return
     values = {"@ADDRESS@": layout.address, "@CA@": base64.b64encode((layout.pki / "ca.crt").read_bytes()).decode()}
@@ -83,10 +84,13 @@ def failing(layout: Layout) -> dict[str, str]:
     }
 
 
-def _serves_metrics(workspace: Workspace, layout: Layout) -> bool:
+def _has_metrics(workspace: Workspace, layout: Layout) -> bool:
     server = extras.METRICS_SERVER
-    built = server in extras.chosen(layout.instance) and server not in extras.missing(workspace, layout.instance)
-    return built and server.name not in failing(layout)
+    return server in extras.chosen(layout.instance) and server not in extras.missing(workspace, layout.instance)
+
+
+def _serves_metrics(workspace: Workspace, layout: Layout) -> bool:
+    return _has_metrics(workspace, layout) and extras.METRICS_SERVER.name not in failing(layout)
 
 
 def _filled(file: Path, values: dict[str, str]) -> str:

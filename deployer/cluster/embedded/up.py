@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from deployer.cluster.embedded.addons import apply_addons, apply_gateway_api
@@ -26,6 +28,7 @@ from deployer.cluster.embedded.ready import (
     await_daemons,
     await_node,
 )
+from deployer.cluster.embedded.registry import ensure_registry, write_registry
 from deployer.cluster.embedded.serving import apply_extras, extras_applied
 from deployer.cluster.model import ClusterInfo, Instance
 from deployer.fetch.atomic import exclusive
@@ -50,14 +53,22 @@ def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
     check_machine(workspace.cluster)
     layout = layout_of(workspace, instance)
     with exclusive(workspace.cluster):
-        programs = replace(ensure_programs(workspace, report), extras=file_names(workspace, instance))
+        programs = replace(
+            ensure_programs(workspace, report),
+            registry=ensure_registry(workspace, report) if instance.registry else "",
+            extras=file_names(workspace, instance),
+        )
+        write_registry(layout)
         digest = write_configs(layout, read_limits(), programs.image.reference)
         spec = box_spec(layout, programs, digest)
-        if not _runs(layout, spec):
+        fresh = not _runs(layout, spec)
+        if fresh:
             _start(layout, programs, spec, report)
         with Api(layout) as api:
             if not all_ready(layout, api, programs):
-                _complete(workspace, layout, programs, api, report)
+                _complete(
+                    layout, programs, api, report, extras=partial(apply_extras, workspace, layout, api, fresh=fresh)
+                )
             elif not extras_applied(workspace, layout, api):  # built since by another checkout
                 apply_extras(workspace, layout, api)
     return layout.info
@@ -82,6 +93,7 @@ def box_spec(layout: Layout, programs: Programs, digest: str) -> dict[str, Any]:
         "name": layout.name,
         "config": digest,
         "port": layout.instance.port,
+        "lan": layout.instance.lan,
         "log": str(layout.logs / "box.log"),
         "status": str(BOX_STATUS),
         "network": network,
@@ -116,7 +128,7 @@ def _start(layout: Layout, programs: Programs, spec: dict[str, Any], report: Rep
     start_box(layout, programs.folder / programs.box, spec)
 
 
-def _complete(workspace: Workspace, layout: Layout, programs: Programs, api: Api, report: Report) -> None:
+def _complete(layout: Layout, programs: Programs, api: Api, report: Report, *, extras: Callable[[], None]) -> None:
     """Put into the cluster what is missing, and wait until it works."""
     report.note("importing the cluster's own image")
     import_images(await_containerd(layout), programs, {programs.image.reference: programs.image.archive}, report)
@@ -125,7 +137,7 @@ def _complete(workspace: Workspace, layout: Layout, programs: Programs, api: Api
     report.note("applying DNS, storage and the Gateway API")
     apply_addons(api, programs)
     apply_gateway_api(api, programs)
-    apply_extras(workspace, layout, api)
+    extras()
     report.note("waiting for the node")
     await_node(layout, api)
     report.note("waiting for DNS")

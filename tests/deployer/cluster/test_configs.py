@@ -129,12 +129,21 @@ def test_unix_sockets_are_short_however_long_the_checkouts_path_is(programs: Pro
 
 def test_what_is_not_built_yet_is_in_the_box_and_waits_for_its_file(layout: Layout, programs: Programs) -> None:
     """So that nothing has to be restarted once it is there."""
-    later = replace(programs, extras={"metrics-server": "metrics-server-1"})
+    later = replace(programs, extras={name: f"{name}-1" for name in ("metrics-server", "kube-router")})
 
-    assert [daemon["name"] for daemon in daemons(layout, programs)] == [
-        daemon["name"] for daemon in daemons(layout, later)[:-1]
-    ]
-    assert daemons(layout, later)[-1]["after"] == ["file:/run/programs/metrics-server-1", "tcp:127.0.0.1:6443"]
+    *others, metrics_server, kube_router = daemons(layout, later)
+
+    assert others == daemons(layout, programs)
+    assert metrics_server["after"] == ["file:/run/programs/metrics-server-1", "tcp:127.0.0.1:6443"]
+    assert kube_router["after"] == ["file:/run/programs/kube-router-1", "tcp:127.0.0.1:6443"]
+
+
+def test_a_port_that_is_opened_to_others_is_another_box(layout: Layout, programs: Programs) -> None:
+    """For the same reason; and it is not open unless somebody said so."""
+    opened = replace(layout, instance=replace(layout.instance, lan=True))
+
+    assert not layout.instance.lan
+    assert box_spec(opened, programs, "") != box_spec(layout, programs, "")
 
 
 def test_another_port_is_another_box(layout: Layout, programs: Programs) -> None:

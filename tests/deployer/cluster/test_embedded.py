@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from deployer import cluster
-from deployer.cluster.embedded.box import find_init
+from deployer.cluster import Choice
+from deployer.cluster.embedded.box import find_init, socket_inside
 from deployer.cluster.embedded.cgroups import hierarchies
 from deployer.cluster.embedded.programs import ensure_programs
 from deployer.errors import UsageError
@@ -101,13 +102,58 @@ def test_the_port_of_this_machine_leads_to_the_node_port_and_tells_who_asks(
 def _ask(port: int) -> tuple[bytes, int]:
     """Say hello on a port of this machine; return what comes back, nothing if nobody is there, and our own port."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-        try:
-            client.sendall(b"hello\n")
-            client.shutdown(socket.SHUT_WR)
-            answer = client.makefile("rb").read()
-        except OSError:  # reset, or closed before we were done
-            answer = b""
+        answer = _hello(client)
         return answer, client.getsockname()[1] if answer else 0
+
+
+def _hello(client: socket.socket) -> bytes:
+    """Say hello on a connection, and return what comes back."""
+    try:
+        client.sendall(b"hello\n")
+        client.shutdown(socket.SHUT_WR)
+        return client.makefile("rb").read()
+    except OSError:  # reset, or closed before we were done
+        return b""
+
+
+def test_other_machines_reach_the_port_when_that_is_asked_for_and_only_then(
+    second: EmbeddedCluster, embedded_cluster: EmbeddedCluster
+) -> None:
+    """The other cluster's box is such a machine: it has a network, and this machine is a neighbour in it."""
+    with namespace(second, "lan") as space:
+        space.pod("echo", busybox("nc", "-ll", "-p", "8000", "-e", "/bin/busybox", "cat"))
+        space.service("echo", 8000, node_port=second.info.node_port)
+        eventually(lambda: _ask(second.instance.port)[0], "an answer from the Pod")
+    assert _from(embedded_cluster, second.instance.port) is None
+
+    _open(second, lan=True)
+
+    eventually(lambda: _from(embedded_cluster, second.instance.port), "an answer to the other machine")
+    answer = _from(embedded_cluster, second.instance.port) or b""
+    assert answer.startswith(f"PROXY TCP4 {embedded_cluster.info.address} {layout(embedded_cluster).gateway} ".encode())
+    assert cluster.status(second.workspace).lan
+    eventually(lambda: _ask(second.instance.port)[0], "an answer to this machine")
+
+    _open(second, lan=False)
+
+    assert _from(embedded_cluster, second.instance.port) is None
+    eventually(lambda: _ask(second.instance.port)[0], "an answer to this machine alone")
+
+
+def _open(running: EmbeddedCluster, *, lan: bool) -> None:
+    cluster.choose(running.workspace, cluster.load_instance(running.workspace), Choice(lan=lan))
+    start(running.workspace)
+
+
+def _from(elsewhere: EmbeddedCluster, port: int) -> bytes | None:
+    """Ask a port of this machine from another cluster's box, by the address that this machine has there."""
+    with socket_inside(find_init(elsewhere.instance.name) or 0, socket.SOCK_STREAM) as client:
+        client.settimeout(60)
+        try:
+            client.connect((layout(elsewhere).gateway, port))
+        except ConnectionRefusedError:
+            return None
+        return _hello(client)
 
 
 def test_secrets_are_encrypted_on_disk(embedded_cluster: EmbeddedCluster, space: Namespace) -> None:
@@ -249,13 +295,19 @@ def _listens(line: str, running: EmbeddedCluster) -> bool:
 def _machine(running: EmbeddedCluster) -> dict[str, object]:
     """Return what a cluster has no business changing on its machine."""
     programs = ensure_programs(running.workspace, Silent())
-    rules = subprocess.run(
-        [programs.debian / "usr/sbin/nft", "list", "tables"],
-        env={"LD_LIBRARY_PATH": str(programs.debian / "usr/lib" / programs.library_folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    listed = {
+        name: subprocess.run(
+            [programs.debian / program, *arguments],
+            env={"LD_LIBRARY_PATH": str(programs.debian / "usr/lib" / programs.library_folder)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for name, program, *arguments in (
+            ("tables", "usr/sbin/nft", "list", "tables"),
+            ("sets", "sbin/ipset", "list", "-name"),
+        )
+    }
     folders = [
         "/run/containerd",
         "/run/netns",
@@ -266,7 +318,7 @@ def _machine(running: EmbeddedCluster) -> dict[str, object]:
         "/etc/cni",
     ]
     return {
-        "tables": rules.stdout,
+        **listed,
         "folders": [folder for folder in folders if Path(folder).exists()],
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
         "port range": Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(),

@@ -13,9 +13,9 @@ import pytest
 
 from deployer.cluster.embedded import extras as subject
 from deployer.cluster.embedded.builds import Program, place
-from deployer.cluster.embedded.extras import EXTRAS, METRICS_SERVER, build_extras
-from deployer.cluster.instance import choose_extras, instance_name, stored_instance
-from deployer.cluster.model import Instance
+from deployer.cluster.embedded.extras import EXTRAS, Extra, build_extras
+from deployer.cluster.instance import choose, instance_name, stored_instance
+from deployer.cluster.model import Choice, Instance
 from deployer.errors import DeployError
 from deployer.report import Report, Silent
 from deployer.workspace import ROOT, Workspace
@@ -60,7 +60,8 @@ def test_what_is_missing_is_built_in_the_background(
     told = subject.begin(workspace, instance)
 
     assert spawned == [[extra.name for extra in EXTRAS]]
-    assert set(told.values()) == {"being built in the background"}
+    for extra in EXTRAS:
+        assert told[extra.name] == f"being built in the background; until then {extra.without}"
 
     monkeypatch.setattr(subject, "build", _build)
     build_extras(workspace, EXTRAS, Silent())
@@ -70,19 +71,20 @@ def test_what_is_missing_is_built_in_the_background(
     assert len(spawned) == 1
 
 
+@pytest.mark.parametrize("extra", EXTRAS, ids=lambda extra: extra.name)
 def test_what_is_not_wanted_is_not_built_and_not_told_of(
-    workspace: Workspace, instance: Instance, spawned: list[list[str]]
+    workspace: Workspace, instance: Instance, spawned: list[list[str]], extra: Extra
 ) -> None:
     """The choice is kept, and an earlier version still reads the file."""
-    without = choose_extras(workspace, instance, metrics=False)
+    without = choose(workspace, instance, Choice(**{extra.choice: False}))
 
-    assert METRICS_SERVER.name not in subject.begin(workspace, without)
-    assert METRICS_SERVER.name not in {name for names in spawned for name in names}
-    assert METRICS_SERVER.name not in subject.file_names(workspace, without)
+    assert extra.name not in subject.begin(workspace, without)
+    assert extra.name not in {name for names in spawned for name in names}
+    assert extra.name not in subject.file_names(workspace, without)
     assert stored_instance(workspace) == without
-    assert choose_extras(workspace, without) == without
-    choose_extras(workspace, without, metrics=True)
-    assert "metrics" not in workspace.instance.read_text()
+    assert choose(workspace, without, Choice()) == without
+    choose(workspace, without, Choice(**{extra.choice: True}))
+    assert extra.choice not in workspace.instance.read_text()
 
 
 def test_a_build_that_fails_is_told_keeps_no_other_from_being_built_and_is_not_begun_again(
@@ -128,7 +130,8 @@ def test_a_build_under_way_is_seen_and_can_be_ended(
 ) -> None:
     """No second one begins; whoever takes the cache away ends it first, its compilers too."""
     assert subject.is_building(workspace)
-    assert set(subject.begin(workspace, instance).values()) == {"being built in the background"}
+    told = subject.begin(workspace, instance).values()
+    assert all(reason.startswith("being built in the background") for reason in told)
     assert all(reason.startswith("being built (") for reason in subject.standing(workspace).values())
     assert spawned == []
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from deployer import ports
 from deployer.cluster import instance as subject
-from deployer.cluster.instance import claim_number, load_instance
+from deployer.cluster.instance import choose, claim_number, load_instance
+from deployer.cluster.model import Choice
 from deployer.errors import DeployError, UsageError
 from deployer.ports import Holder
 from deployer.workspace import Workspace
@@ -39,6 +42,20 @@ def test_the_same_checkout_gets_the_same_instance(workspace: Workspace) -> None:
     port = free_port()
 
     assert load_instance(workspace, port=port) == load_instance(workspace) == load_instance(workspace, port=port)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Choice)])
+def test_what_is_chosen_is_kept_and_what_is_usual_is_not_written(workspace: Workspace, name: str) -> None:
+    """So an earlier version reads the file of whoever chose nothing."""
+    usual = load_instance(workspace, port=free_port())
+    other = not getattr(usual, name)
+
+    chosen = choose(workspace, usual, Choice(**{name: other}))
+
+    assert getattr(chosen, name) is other
+    assert load_instance(workspace) == choose(workspace, chosen, Choice()) == chosen
+    assert choose(workspace, chosen, Choice(**{name: not other})) == usual
+    assert set(json.loads(workspace.instance.read_text())) == {"name", "number", "port"}
 
 
 def test_two_checkouts_have_different_names(tmp_path: Path, workspace: Workspace) -> None:

@@ -20,6 +20,7 @@ _SOURCES = Path("deployer/cluster/embedded/go")
         ("coredns", ".", "github.com/coredns/coredns"),
         ("local_path_provisioner", "local-path", "github.com/rancher/local-path-provisioner"),
         ("metrics_server", "metrics-server", "sigs.k8s.io/metrics-server"),
+        ("kube_router", "kube-router", "github.com/cloudnativelabs/kube-router/v2"),
         ("gateway_api", "gateway-api", "sigs.k8s.io/gateway-api"),
     ],
 )

@@ -16,9 +16,11 @@ import bcrypt
 
 from deployer.fetch.atomic import exclusive
 from deployer.fetch.debian import fetch_packages, unpack
+from deployer.images.debian import read_packages
 from deployer.oci import Built, Entry, ImageSpec, build, write_layer
 from deployer.registry import Credentials
 from deployer.report import Silent
+from deployer.versions import machine_arch
 from deployer.workspace import load_workspace
 from tests.ports import free_port
 
@@ -80,6 +82,13 @@ def small_image(folder: Path, name: str = "small", *, arch: str = "amd64", conte
     """Make an image of one small layer."""
     layer = write_layer(folder / f"{name}-{arch}.tar", [Entry("hello", source=content)], compress=True)
     return build(ImageSpec(name=name, layers=(layer,), entrypoint=("/hello",)), arch=arch)
+
+
+def busybox_image(folder: Path) -> Built:
+    """Make an image for this machine that ends well at once."""
+    debs = fetch_packages(["busybox-static"], cache=load_workspace().cache, report=Silent())
+    layer = write_layer(folder / "busybox.tar", read_packages(debs).values(), compress=True)
+    return build(ImageSpec("x", layers=(layer,), entrypoint=("/usr/bin/busybox", "true")), arch=machine_arch())
 
 
 def _program() -> str:

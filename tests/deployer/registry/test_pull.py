@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,17 +14,14 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from deployer.cluster.embedded.layout import layout_of
-from deployer.fetch.debian import fetch_packages
 from deployer.images.base import USER as USER_ID
-from deployer.images.debian import read_packages
-from deployer.oci import ImageSpec, build, write_layer
 from deployer.registry import Registry, parse_registry
 from deployer.registry.push import Pusher
 from deployer.report import Silent
 from infra.builders.objects import registry_secret
 from infra.catalogue import PULL_SECRET
 from tests.conftest import EmbeddedCluster
-from tests.deployer.registry.registry import USER, Running, serve
+from tests.deployer.registry.registry import USER, Running, busybox_image, serve
 
 pytestmark = pytest.mark.cluster
 
@@ -77,19 +73,10 @@ _UNPULLED = ("ErrImagePull", "ImagePullBackOff")
 
 def push_busybox(registry: Running, folder: Path) -> str:
     """Push an image that ends well at once, and return its reference."""
-    from deployer.workspace import load_workspace
-
-    debs = fetch_packages(["busybox-static"], cache=load_workspace().cache, report=Silent())
-    layer = write_layer(folder / "layer.tar", read_packages(debs).values(), compress=True)
-    image = build(ImageSpec("x", layers=(layer,), entrypoint=("/usr/bin/busybox", "true")), arch=debian_arch())
+    image = busybox_image(folder)
     name = parse_registry(f"{registry.host}/team", insecure=True)
     Pusher(Registry(name, USER), Silent()).push("busybox", [image], {}, [])
     return f"{name.prefix}/busybox@{image.digest}"
-
-
-def debian_arch() -> str:
-    """Name this machine's processor."""
-    return subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def pod(name: str, image: str, **spec: Any) -> dict[str, Any]:

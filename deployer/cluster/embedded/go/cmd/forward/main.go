@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The socket was made outside the box, on the machine's own loopback; box hands it over as this descriptor.
+// The socket was made outside the box, in the machine's own network; box hands it over as this descriptor.
 const inherited = 3
 
 func main() {
