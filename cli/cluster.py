@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.context import AsJson, Yes, ask, settings_of, write, write_json
-from cli.status import component_lines
+from cli.status import component_lines, cost_lines
 from cli.up import Port
 
 MetricsServer = Annotated[
@@ -66,7 +66,7 @@ def extras(context: typer.Context) -> None:
 
 @app.command()
 def status(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Show the cluster's parts; exits 1 when it does not run.
+    """Show the cluster's parts, what it costs and how long its certificates last; exits 1 when it does not run.
 
     [bold]Example[/bold]
 
@@ -80,7 +80,7 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
     else:
         ready = "its node is ready" if found.node_ready else "its node is not ready"
         write(f"Cluster {found.name} {f'runs, {ready}' if found.running else 'does not run'}.")
-        write(*component_lines(found))
+        write(*component_lines(found), *cost_lines(found))
     if not found.running:
         raise typer.Exit(1)
 

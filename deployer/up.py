@@ -189,7 +189,7 @@ class _Run:
     def start_cluster(self, display: Display) -> str:
         info = cluster.up(self.workspace, self._instance, display)
         self.url = info.url
-        if forget_lost_cluster(self.workspace, self.options.stack):
+        if forget_lost_cluster(self.workspace, self.options.stack, info.identity):
             display.line("the cluster is a new one: what the stack knew of the old one was set aside")
         return f"{info.name} at {info.address}"
 

@@ -33,6 +33,7 @@ class ClusterInfo:
         address: the node's address, which answers on this machine alone.
         node_port: the NodePort that `url` leads to.
         url: where the gateway answers on this machine.
+        identity: what only this cluster's data has, and a purged one's has not; nothing before it was brought up.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ClusterInfo:
     address: str
     node_port: int
     url: str
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ class ClusterStatus:
         address: the node's address.
         kubeconfig: the file that gives full rights on it.
         memory_bytes: memory of everything in the box, without the page cache.
+        own_memory_bytes: that of the cluster's own programs alone, without the Pods.
+        own_cores: what these used of processors on average since the box was made.
+        certificates_end: when the first of its certificates ends, in seconds since the epoch; None where it has none.
     """
 
     name: str
@@ -84,3 +89,6 @@ class ClusterStatus:
     address: str
     kubeconfig: Path
     memory_bytes: int
+    own_memory_bytes: int = 0
+    own_cores: float = 0.0
+    certificates_end: float | None = None
