@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer import cluster, images
+from deployer.abandoned import note_abandoned
 from deployer.checks import check_machine, load_deployable
 from deployer.contexts import find_cluster
 from deployer.engine import ensure_engine
@@ -295,6 +296,7 @@ def update(pulumi: Pulumi, display: Display, *, message: str, refresh: bool = Fa
         on_interrupt=lambda: display.note("stopping; what has begun is being finished or given up"),
     )
     if status != 0:
+        note_abandoned(pulumi.workspace, pulumi.stack, reader.outcome)
         raise failure(
             "The update failed",
             reader.outcome,
