@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.context import AsJson, Yes, ask, settings_of, write, write_json
-from cli.status import component_lines, lan_line, policies_line
+from cli.status import component_lines, cost_lines, lan_line, policies_line
 from cli.up import Lan, Port, lan_told, lan_urls
 
 MetricsServer = Annotated[
@@ -97,7 +97,7 @@ def extras(context: typer.Context) -> None:
 
 @app.command()
 def status(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Show the cluster's parts; exits 1 when it does not run.
+    """Show the cluster's parts, what it costs and how long its certificates last; exits 1 when it does not run.
 
     [bold]Example[/bold]
 
@@ -111,7 +111,7 @@ def status(context: typer.Context, *, as_json: AsJson = False) -> None:
     else:
         ready = "its node is ready" if found.node_ready else "its node is not ready"
         write(f"Cluster {found.name} {f'runs, {ready}' if found.running else 'does not run'}.")
-        write(*component_lines(found))
+        write(*component_lines(found), *cost_lines(found))
         if found.running:
             write(policies_line(found), *lan_line(found))
     if not found.running:

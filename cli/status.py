@@ -43,9 +43,8 @@ def _tell(found: Status) -> None:
         cluster = found.cluster
         state = "runs" if cluster.running else "does not run"
         node = ", node ready" if cluster.node_ready else ""
-        memory = f", {cluster.memory_bytes / 1e6:.0f} MB" if cluster.memory_bytes else ""
-        write("", f"Cluster {cluster.name} {state}{node}{memory}")
-        write(*component_lines(cluster))
+        write("", f"Cluster {cluster.name} {state}{node}")
+        write(*component_lines(cluster), *cost_lines(cluster))
         if cluster.running:
             write(policies_line(cluster), *lan_line(cluster))
     if found.problem:
@@ -105,6 +104,20 @@ def policies_line(found: ClusterStatus) -> str:
 def lan_line(found: ClusterStatus) -> list[str]:
     """Say that other machines reach a cluster's gateway, if they do."""
     return ["  Other machines reach its gateway; `./stampchat cluster up --no-lan` ends that."] if found.lan else []
+
+
+def cost_lines(found: ClusterStatus) -> list[str]:
+    """Say what a cluster takes, and until when its certificates are good."""
+    lines = []
+    if found.running:
+        own = f"{found.own_cores * 1000:.0f} thousandths of a core on average since its start"
+        lines.append(f"  its own programs take {own}, and {found.own_memory_bytes / 1e6:.0f} MB")
+        lines.append(f"  all of it, pods included, takes {found.memory_bytes / 1e6:.0f} MB")
+    if found.certificates_end is not None:
+        day = time.strftime("%Y-%m-%d", time.localtime(found.certificates_end))
+        left = (found.certificates_end - time.time()) / 86400
+        lines.append(f"  its certificates are good until {day}, {left:.0f} days; up renews them a year before")
+    return lines
 
 
 def _component(part: ComponentStatus) -> str:

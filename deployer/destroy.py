@@ -91,7 +91,7 @@ class _Run:
     def start_cluster(self, display: Display) -> str:
         instance = cluster.load_instance(self.workspace, port=None)
         info = cluster.up(self.workspace, instance, display)
-        if forget_lost_cluster(self.workspace, self.stack):
+        if forget_lost_cluster(self.workspace, self.stack, info.identity):
             display.line("the cluster is a new one: what the stack knew of the old one was set aside")
         return f"{info.name} at {info.address}"
 

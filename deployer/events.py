@@ -34,6 +34,7 @@ _DONE = {
     "read": "read",
 }
 _ORDER = ("create", "update", "replace", "delete")
+_CREATES = ("create", "create-replacement")
 # A replacement is three events; the middle one is logical and would be counted twice.
 _SILENT = {"same", "replace", "read", "refresh", "discard"}
 
@@ -115,6 +116,7 @@ class Outcome:
         errors: (resource or None, message) of each error.
         warnings: the texts of warnings and of advisory policies.
         policies: the mandatory policies that were violated.
+        uncreated: the states that were to come of creates that failed, as the engine tells of them: secrets masked.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -122,6 +124,7 @@ class Outcome:
     errors: list[tuple[Resource | None, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     policies: list[str] = field(default_factory=list)
+    uncreated: list[Mapping[str, Any]] = field(default_factory=list)
 
     @property
     def is_unchanged(self) -> bool:
@@ -188,7 +191,7 @@ class Reader:
         elif outputs := event.get("resOutputsEvent"):
             self._finish(parse_change(outputs["metadata"]), planning=bool(outputs.get("planning")))
         elif failed := event.get("resOpFailedEvent"):
-            self._running.pop(str(failed["metadata"].get("urn")), None)
+            self._fail(failed["metadata"])
         elif diagnostic := event.get("diagnosticEvent"):
             self._diagnose(diagnostic)
         elif policy := event.get("policyEvent"):
@@ -211,6 +214,11 @@ class Reader:
         begun = self._running.pop(change.resource.urn, None)
         if begun is not None and self._listener is not None and not planning:
             self._listener.done(change, still=[running for running, _ in self._running.values()])
+
+    def _fail(self, metadata: Mapping[str, Any]) -> None:
+        self._running.pop(str(metadata.get("urn")), None)
+        if metadata.get("op") in _CREATES and isinstance(metadata.get("new"), Mapping):
+            self.outcome.uncreated.append(metadata["new"])
 
     def _diagnose(self, diagnostic: Mapping[str, Any]) -> None:
         text = plain(str(diagnostic.get("message", ""))).strip()

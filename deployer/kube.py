@@ -58,12 +58,13 @@ class Kube:
 
     def __init__(self, workspace: Workspace, settings: Mapping[str, Any]) -> None:
         from kubernetes import client, config
+        from yaml import YAMLError
 
         file = kubeconfig_file(workspace, settings)
         context = None if is_embedded(settings) else find_cluster(workspace, settings).context
         try:
             connection = config.new_client_from_config(config_file=file, context=context)
-        except (OSError, config.ConfigException) as error:
+        except (OSError, ValueError, TypeError, YAMLError, config.ConfigException) as error:
             raise DeployError(
                 "There is no cluster to look into.", said=str(error), advice="`./stampchat up` makes one."
             ) from error

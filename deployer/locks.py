@@ -69,6 +69,7 @@ def _read(path: Path) -> Lock:
         told = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         told = {}
+    told = told if isinstance(told, dict) else {}
     pid, host = int(told.get("pid") or 0), str(told.get("hostname") or os.uname().nodename)
     return Lock(
         owner=f"{told.get('username') or 'somebody'}@{host}",

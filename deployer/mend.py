@@ -1,4 +1,4 @@
-"""Mend what a run that was killed has left behind: locks without an owner, creations without an end."""
+"""Mend what a run that was killed has left behind: orphaned locks, a damaged state, unfinished creations."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.abandoned import forget_abandoned, load_abandoned
 from deployer.errors import DeployError
 from deployer.kube import Kube
 from deployer.locks import remove_dead_locks
 from deployer.pulumi_process import Pulumi
+from deployer.recover import recover_state
 from deployer.report import Report
 from deployer.stack import is_embedded
 
@@ -65,17 +67,29 @@ def mend(pulumi: Pulumi, settings: Mapping[str, Any], report: Report) -> list[st
         What was mended, a sentence each.
 
     Raises:
-        DeployError: another update of the stack is under way, or something is in the place of what was begun.
+        DeployError: another update of the stack is under way, something is in the place of what was begun, or the
+            state is damaged and there is no copy.
     """
     mended = []
     if pulumi.is_kept_here and remove_dead_locks(pulumi.workspace, pulumi.stack):
         mended.append("removed the lock of a run that was killed")
+    if pulumi.is_kept_here and (recovered := recover_state(pulumi.workspace, pulumi.stack)):
+        mended.append(recovered)
     pulumi.init_stack()
-    pending = pulumi.checkpoint().get("pending_operations") or []
-    if pending:
-        report.note(f"clearing up {len(pending)} unfinished operations")
-        _clear(pulumi, settings, parse_begun(pending), report)
-        mended.append(f"cleared up {len(pending)} operations that an earlier run did not finish")
+    checkpoint = pulumi.checkpoint()
+    pending = checkpoint.get("pending_operations") or []
+    known = {str(resource.get("urn")) for resource in checkpoint.get("resources") or []}
+    abandoned = [
+        begun for begun in parse_begun(load_abandoned(pulumi.workspace, pulumi.stack)) if begun.urn not in known
+    ]
+    if pending or abandoned:
+        count = len(pending) + len(abandoned)
+        report.note(f"clearing up {count} unfinished operations")
+        _settle(pulumi, settings, parse_begun(pending), abandoned, report)
+        if pending:
+            pulumi.read("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+        mended.append(f"cleared up {count} operations that an earlier run did not finish")
+    forget_abandoned(pulumi.workspace, pulumi.stack)
     return mended
 
 
@@ -94,22 +108,30 @@ def parse_begun(pending: Sequence[Mapping[str, Any]]) -> list[Begun]:
     return begun
 
 
-def _clear(pulumi: Pulumi, settings: Mapping[str, Any], begun: Sequence[Begun], report: Report) -> None:
-    """Settle each object that may exist, then let the engine look at the rest.
+def _settle(
+    pulumi: Pulumi, settings: Mapping[str, Any], begun: Sequence[Begun], abandoned: Sequence[Begun], report: Report
+) -> None:
+    """Settle each object that may exist; the engine looks at the rest.
 
     In a cluster of ours what was begun is taken back: it is seconds old, nothing waits for it, and it is made anew. In
-    anybody else's nothing is ever deleted unasked, so what exists is taken in as it is.
+    anybody else's nothing is ever deleted unasked, so what exists is taken in as it is. What a plugin abandoned is in
+    no state and cannot be taken in: there a person has to say whose it is.
     """
-    if begun:
+    if begun or abandoned:
         kube = Kube(pulumi.workspace, settings)
         if is_embedded(settings):
-            for item in begun:
+            for item in (*begun, *abandoned):
                 report.note(f"taking back {item}")
                 take_back(kube, item)
+        elif left := [item for item in abandoned if find_manager(kube, item)]:
+            raise DeployError(
+                f"{', '.join(map(str, left))} may be half made: the plugin died while it made it, and the state does "
+                "not know of it. Nothing was changed.",
+                advice="Delete it by kubectl, or take it in by `pulumi import`; then run the same command again.",
+            )
         elif there := {item: manager for item in begun if (manager := find_manager(kube, item))}:
             report.note(f"taking in {', '.join(map(str, there))}")
             take_in(pulumi, there)
-    pulumi.read("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
 
 
 def take_in(pulumi: Pulumi, begun: Mapping[Begun, str]) -> None:

@@ -6,6 +6,7 @@ The engine writes the encryption salt into Pulumi.STACK.yaml. It gets a copy of 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -17,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from deployer.errors import UsageError
+from deployer.errors import DeployError, UsageError
 from deployer.files import write_whole
 from deployer.workspace import Workspace
 
@@ -51,12 +52,30 @@ def load_project(workspace: Workspace) -> dict[str, Any]:
 
 
 def load_checkpoint(workspace: Workspace, stack: str) -> dict[str, Any]:
-    """Return the newest state of a stack as the engine stored it; empty before the first update."""
+    """Return the newest state of a stack as the engine stored it; empty before the first update.
+
+    Raises:
+        DeployError: its file is damaged.
+    """
     path = state_file(workspace, stack)
     if not path.exists():
         return {}
-    checkpoint = json.loads(path.read_text(encoding="utf-8")).get("checkpoint") or {}
-    return dict(checkpoint.get("latest") or {})
+    found = read_state(path)
+    if found is None:
+        raise DeployError(
+            f"The state of stack {stack} is damaged: {path} cannot be read.",
+            advice=f"`./stampchat up {stack}` goes on from the engine's own copy of it, and nothing is lost.",
+        )
+    return found
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """Return what the engine stored in a file of its backend; None for a file that is damaged."""
+    try:
+        checkpoint = json.loads(path.read_text(encoding="utf-8"))["checkpoint"] or {}
+        return dict(checkpoint.get("latest") or {})
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return None
 
 
 def write_project(workspace: Workspace, stack: str, tracked: Mapping[str, Any], local: Mapping[str, object]) -> Path:
@@ -106,10 +125,10 @@ def write_policy_pack(workspace: Workspace) -> Path:
 
 def _known_salt(workspace: Workspace, stack: str, path: Path) -> str | None:
     """Find the salt where the engine left it: in the generated file, or, should that be lost, in the state."""
-    if path.exists():
-        salt = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get(_SALT)
-        if salt:
-            return str(salt)
+    with contextlib.suppress(FileNotFoundError, ValueError, yaml.YAMLError):
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(settings, dict) and settings.get(_SALT):
+            return str(settings[_SALT])
     providers = load_checkpoint(workspace, stack).get("secrets_providers") or {}
     salt = (providers.get("state") or {}).get("salt")
     return str(salt) if salt else None
@@ -165,6 +184,6 @@ def ensure_passphrase(workspace: Workspace, stack: str, tracked: Mapping[str, An
 
 
 def _write(path: Path, text: str) -> None:
-    if path.exists() and path.read_text(encoding="utf-8") == text:
+    if path.exists() and path.read_bytes() == text.encode():
         return
     write_whole(path, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ import yaml
 from deployer import cluster
 from deployer.cluster.instance import stored_instance
 from deployer.engine import ensure_engine
+from deployer.errors import DeployError
+from deployer.files import write_whole
 from deployer.plugins import ensure_plugins
 from deployer.plugins.install import Plugins
 from deployer.project import state_file, write_project
@@ -48,8 +51,18 @@ def local_values(workspace: Workspace, settings: Mapping[str, Any]) -> dict[str,
 
 
 def current_context(kubeconfig: Path) -> str:
-    """Name the context that a kubeconfig file has selected."""
-    return str((yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}).get("current-context", ""))
+    """Name the context that a kubeconfig file has selected.
+
+    Raises:
+        DeployError: it is damaged.
+    """
+    try:
+        return str(yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))["current-context"])
+    except (ValueError, TypeError, LookupError, yaml.YAMLError) as error:
+        raise DeployError(
+            f"The cluster's kubeconfig is damaged: {kubeconfig} cannot be read.",
+            advice="`./stampchat cluster up` writes it anew.",
+        ) from error
 
 
 def open_stack(workspace: Workspace, stack: str, settings: Mapping[str, Any], report: Report) -> Pulumi:
@@ -77,24 +90,41 @@ def stack_environment(
     return engine_environment(workspace, paths, stand_in=stand_in, embedded=embedded) | dict(plugins.environment)
 
 
-def forget_lost_cluster(workspace: Workspace, stack: str) -> bool:
+def forget_lost_cluster(workspace: Workspace, stack: str, identity: str) -> bool:
     """Set a stack's state aside when the cluster that it describes is gone for good.
 
-    A purged cluster comes back empty, with a certificate authority of its own, while the state still lists
-    everything: the engine would find nothing to do.
+    A purged cluster comes back empty, while the state still lists everything: the engine would find nothing to do.
+
+    Args:
+        workspace: the checkout.
+        stack: the stack's name.
+        identity: the running cluster's own, `ClusterInfo.identity`.
 
     Returns:
         Whether there was such a state.
     """
+    record = workspace.state / f"cluster-of-{stack}"
+    known = _noted(record)
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    lost = known not in {None, identity, _earlier_identity(workspace)} and set_state_aside(workspace, stack)
+    write_whole(record, identity)
+    return lost
+
+
+def _noted(record: Path) -> str | None:
+    """Return which cluster a state was noted to be of; nothing by a note that is missing or damaged."""
+    try:
+        text = record.read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    return text if re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) else None
+
+
+def _earlier_identity(workspace: Workspace) -> str:
+    """Return what earlier versions knew a cluster by: its authority's certificate, which can be made anew."""
     kubeconfig = yaml.safe_load((workspace.cluster / "kubeconfig").read_text(encoding="utf-8"))
     authorities = repr([cluster["cluster"].get("certificate-authority-data") for cluster in kubeconfig["clusters"]])
-    identity = hashlib.sha256(authorities.encode()).hexdigest()
-    record = workspace.state / f"cluster-of-{stack}"
-    known = record.read_text(encoding="utf-8") if record.exists() else None
-    workspace.state.mkdir(parents=True, exist_ok=True)
-    lost = known not in {None, identity} and set_state_aside(workspace, stack)
-    record.write_text(identity, encoding="utf-8")
-    return lost
+    return hashlib.sha256(authorities.encode()).hexdigest()
 
 
 def set_state_aside(workspace: Workspace, stack: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer import cluster, images
+from deployer.abandoned import note_abandoned
 from deployer.checks import check_machine, load_deployable
 from deployer.contexts import find_cluster
 from deployer.engine import ensure_engine
@@ -201,7 +202,7 @@ class _Run:
     def start_cluster(self, display: Display) -> str:
         info = cluster.up(self.workspace, self._instance, display)
         self.url = info.url
-        if forget_lost_cluster(self.workspace, self.options.stack):
+        if forget_lost_cluster(self.workspace, self.options.stack, info.identity):
             display.line("the cluster is a new one: what the stack knew of the old one was set aside")
         return f"{info.name} at {info.address}"
 
@@ -307,6 +308,7 @@ def update(pulumi: Pulumi, display: Display, *, message: str, refresh: bool = Fa
         on_interrupt=lambda: display.note("stopping; what has begun is being finished or given up"),
     )
     if status != 0:
+        note_abandoned(pulumi.workspace, pulumi.stack, reader.outcome)
         raise failure(
             "The update failed",
             reader.outcome,

@@ -38,13 +38,14 @@ def load_instance(workspace: Workspace, *, port: int | None = None) -> Instance:
     name = instance_name(workspace.home)
     known = stored_instance(workspace)
     if known is not None and not number_free(known.number) and _ours(known, workspace):
-        return known if port in (None, known.port) else _note(workspace, replace(known, port=_checked(port)))
+        kept = known if port in (None, known.port) else replace(known, port=_checked(port))
+        return kept if kept == _read(workspace.instance) else _note(workspace, kept)
     if known is not None:
         _await_number(known.number)
     first = known.number if known else int(name[-6:], 16) % _NUMBERS + 1
     number, port = _free_number(first), _port(port, known)
     chosen = replace(known or Instance(name, number, port), number=number, port=port)
-    return chosen if chosen == known else _note(workspace, chosen)
+    return chosen if chosen == _read(workspace.instance) else _note(workspace, chosen)
 
 
 def choose(workspace: Workspace, instance: Instance, choice: Choice) -> Instance:
@@ -62,11 +63,16 @@ def choose(workspace: Workspace, instance: Instance, choice: Choice) -> Instance
 def stored_instance(workspace: Workspace) -> Instance | None:
     """Return what was chosen for this checkout, or None when nothing was.
 
+    A note that somebody broke is read off the box that was made from it: its port must not move.
+
     Args:
         workspace: the checkout.
     """
+    name = instance_name(workspace.home)
     known = _read(workspace.instance)
-    return known if known is not None and known.name == instance_name(workspace.home) else None
+    if known is None or known.name != name:
+        known = _read_box(workspace.cluster / "box.json")
+    return known if known is not None and known.name == name else None
 
 
 def instance_name(home: Path) -> str:
@@ -149,8 +155,19 @@ def _checked(port: int | None) -> int:
 
 def _read(path: Path) -> Instance | None:
     try:
-        return Instance(**json.loads(path.read_text(encoding="utf-8")))
+        noted = Instance(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return noted if isinstance(noted.number, int) and isinstance(noted.port, int) else None
+
+
+def _read_box(path: Path) -> Instance | None:
+    """Return what a box was made for, by its specification."""
+    try:
+        spec = json.loads(path.read_text(encoding="utf-8"))
+        number = int(spec["network"]["gateway"].split(".")[2])
+        return Instance(name=str(spec["name"]), number=number, port=int(spec["port"]))
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
         return None
 
 

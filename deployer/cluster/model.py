@@ -59,6 +59,7 @@ class ClusterInfo:
         address: the node's address, which answers on this machine alone.
         node_port: the NodePort that `url` leads to.
         url: where the gateway answers on this machine.
+        identity: what only this cluster's data has, and a purged one's has not; nothing before it was brought up.
     """
 
     name: str
@@ -66,6 +67,7 @@ class ClusterInfo:
     address: str
     node_port: int
     url: str
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,9 @@ class ClusterStatus:
         memory_bytes: memory of everything in the box, without the page cache.
         policies_hold: whether what makes network policies hold runs.
         lan: whether other machines reach its gateway's port, from its start on or from its next.
+        own_memory_bytes: that of the cluster's own programs alone, without the Pods.
+        own_cores: what these used of processors on average since the box was made.
+        certificates_end: when the first of its certificates ends, in seconds since the epoch; None where it has none.
     """
 
     name: str
@@ -133,3 +138,6 @@ class ClusterStatus:
     memory_bytes: int
     policies_hold: bool = False
     lan: bool = False
+    own_memory_bytes: int = 0
+    own_cores: float = 0.0
+    certificates_end: float | None = None

@@ -14,6 +14,7 @@ from deployer.fetch.atomic import exclusive, replace_folder, staging
 from deployer.fetch.download import download_archive, extract_files
 from deployer.fetch.errors import DownloadError
 from deployer.fetch.gomod import go_build
+from deployer.fetch.seal import is_intact, seal
 from deployer.report import Report
 from deployer.versions import load_versions, machine_arch, machine_os
 from deployer.workspace import Workspace
@@ -66,16 +67,17 @@ def ensure_engine(workspace: Workspace, report: Report) -> Engine:
     if found is not None:
         return found
     pulumi = workspace.cache / "engine" / version / "pulumi"
-    if pulumi.exists():
+    if is_intact(pulumi):
         return Engine(pulumi, version, "cache")
     with exclusive(pulumi.parent):
-        if pulumi.exists():  # another run made it while we waited
+        if is_intact(pulumi):  # another run made it while we waited
             return Engine(pulumi, version, "cache")
         try:
             _download(entry, pulumi.parent, report)
         except DownloadError as error:
             tried.append(f"the official release: {error}")
         else:
+            seal(pulumi)
             return Engine(pulumi, version, "release")
         try:
             _build(workspace, version, pulumi, report)
@@ -83,6 +85,7 @@ def ensure_engine(workspace: Workspace, report: Report) -> Engine:
             tried.append(f"a build from its Go modules: {error}")
             advice = _ADVICE.format(version=version)
             raise DeployError("No Pulumi engine could be had.", said="\n".join(tried), advice=advice) from error
+    seal(pulumi)
     return Engine(pulumi, version, "build")
 
 

@@ -11,11 +11,13 @@ _REMEMBER = 24 * 3600.0
 
 def failed_lately(cache: Path, key: str) -> str | None:
     """Return why an attempt failed within the last day, or None when it is worth another try."""
-    entry = _load(cache).get(key)
-    if not entry:
+    try:
+        entry = _load(cache)[key]
+        age = time.time() - float(entry["at"])
+        reason = str(entry["reason"])
+    except (LookupError, TypeError, ValueError):  # none, or a damaged one
         return None
-    age = time.time() - float(entry["at"])
-    return str(entry["reason"]) if 0 <= age < _REMEMBER else None
+    return reason if 0 <= age < _REMEMBER else None
 
 
 def remember_failure(cache: Path, key: str, reason: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deployer.errors import DeployError, ProcessError
 from deployer.fetch.atomic import exclusive, staging
+from deployer.fetch.seal import is_intact, seal
 from deployer.report import Report
 
 _HOOKS = (
@@ -83,6 +84,7 @@ def _download(
         found = {deb.name.split("_", 1)[0]: deb.name for deb in folder.glob("*.deb")}
         for name in found.values():
             (folder / name).replace(store / name)
+            seal(store / name)
     return {name: found[name.partition("=")[0]] for name in names}
 
 
@@ -122,7 +124,7 @@ def _run(command: Sequence[str], *, cwd: Path | None = None, advice: str = "") -
 
 
 def _present(store: Path, index: dict[str, str], name: str) -> bool:
-    return name in index and (store / index[name]).exists()
+    return name in index and is_intact(store / index[name])
 
 
 def _load_index(store: Path) -> dict[str, str]:
@@ -130,7 +132,7 @@ def _load_index(store: Path) -> dict[str, str]:
         loaded = json.loads((store / "index.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return {str(key): str(value) for key, value in loaded.items()}
+    return {str(key): str(value) for key, value in loaded.items()} if isinstance(loaded, dict) else {}
 
 
 def _save_index(store: Path, index: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deployer.errors import ProcessError, UsageError
 from deployer.fetch.atomic import exclusive, replace_folder, staging
+from deployer.fetch.seal import is_folder_intact, seal_folder
 from deployer.report import Report
 from deployer.versions import machine_arch
 
@@ -47,11 +48,12 @@ def fetch_wheels(
     key = hashlib.sha256("\n".join([wanted, *command[1:]]).encode()).hexdigest()[:16]
     folder = cache / "wheels" / key
     with exclusive(folder):
-        if not folder.is_dir():
+        if not is_folder_intact(folder):
             report.note(f"fetching {wanted.count('==')} Python packages")
             with staging(folder) as fresh:
                 _download(command, wanted, fresh)
                 replace_folder(fresh / "wheels", folder)
+            seal_folder(folder)
     return sorted(folder.glob("*.whl"))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from deployer import oci
 from deployer.errors import DeployError
 from deployer.fetch.atomic import exclusive
+from deployer.fetch.seal import is_intact, seal
 from deployer.files import write_whole
 from deployer.images.platforms import parse_platforms
 from deployer.images.recipe import Recipe
@@ -97,20 +98,21 @@ def save_references(path: Path, references: Mapping[str, str]) -> None:
         references: by the image's name.
     """
     text = json.dumps(dict(references), indent=2) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") == text:
+    if path.exists() and path.read_bytes() == text.encode():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text)
 
 
 def _archive(name: str, builds: Sequence[Built], folder: Path, report: Report) -> BuiltImage:
-    """Write the image's archive unless it is there; it is there only when it is whole."""
+    """Write the image's archive unless it is there, whole."""
     digest = oci.digest_of_all(builds)
     short = name.rpartition("/")[2]
     path = folder / f"{short}-{_short(digest)}.tar"
-    if not path.exists():
+    if not is_intact(path):
         report.note(f"writing the image {short}")
         oci.write_archive_of(name, builds, path)
+        seal(path)
     layers = {layer.digest: layer.size for each in builds for layer in each.layers}
     return BuiltImage(f"{name}@{digest}", path, sum(layers.values()), tuple(builds))
 
@@ -136,6 +138,7 @@ def _tidy(folder: Path, *, keep: Collection[BuiltImage]) -> None:
     for path in folder.glob("*.tar"):
         if path not in archives:
             path.unlink()
+            path.with_name(f".{path.name}.seal").unlink(missing_ok=True)
     for path in [*folder.glob("*.json"), *folder.glob("*.txt")]:
         if not any(digest in path.name for digest in digests):
             path.unlink()

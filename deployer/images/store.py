@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.fetch.atomic import exclusive
+from deployer.fetch.seal import is_intact, seal
 from deployer.files import write_whole
 from deployer.oci import Entry, Layer, write_layer
 
@@ -40,6 +41,7 @@ class LayerStore:
             kept = _load(record, path)  # another clone may have made it while we waited
             if kept is None:
                 kept = write_layer(path, build(), compress=True)
+                seal(path)
                 _save(record, kept)
         return kept
 
@@ -59,10 +61,10 @@ def key_of(*parts: object) -> str:
 
 
 def _load(record: Path, path: Path) -> Layer | None:
-    """Return the layer if its record is there and its tar has the size that the record says."""
+    """Return the layer if its record is there and its tar is as it was written."""
     try:
         layer = Layer(path=path, **json.loads(record.read_text(encoding="utf-8")))
-        return layer if path.stat().st_size == layer.size else None
+        return layer if path.stat().st_size == layer.size and is_intact(path) else None
     except (OSError, ValueError, TypeError):
         return None
 

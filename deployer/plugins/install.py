@@ -160,7 +160,7 @@ def _write_shim(path: Path, module: str, root: Path) -> None:
 def _write(path: Path, text: str, *, mode: int) -> None:
     """Write a small file whole, unless it is there already."""
     with suppress(FileNotFoundError, IsADirectoryError):
-        if not path.is_symlink() and path.read_text(encoding="utf-8") == text:
+        if not path.is_symlink() and path.read_bytes() == text.encode():
             return
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from deployer import mend as subject
+from deployer.abandoned import load_abandoned, note_abandoned
+from deployer.errors import DeployError
+from deployer.events import Outcome, parse_urn
 from deployer.mend import Begun, mend, parse_begun
 from deployer.project import state_file
 from deployer.pulumi_process import Pulumi
@@ -124,3 +127,81 @@ def test_what_is_taken_in_stands_in_the_state_behind_all_it_needs(pulumi: Pulumi
     ]
     assert found["pending_operations"] == [other]
     assert list(pulumi.workspace.state.glob("*.json")) == []
+
+
+URN = urn("Deployment")
+
+
+def state_of(kind: str = "kubernetes:apps/v1:Deployment", **metadata: str) -> dict[str, Any]:
+    """Return what the engine tells of a resource that it could not create."""
+    inputs = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"secret": "[secret]"}}
+    return {"urn": URN, "type": kind, "inputs": inputs}
+
+
+@pytest.mark.parametrize(
+    ("said", "noted"),
+    [
+        ("rpc error: code = Unavailable desc = error reading from server: EOF", True),
+        ('transport: Error while dialing: dial tcp 127.0.0.1:35001: connect: connection refused"', True),
+        ("Deployment stampchat/chat exists already and is not in this stack's state.", False),
+        ("Deployment stampchat/chat cannot become ready: pod chat-1 crashes.", False),
+    ],
+)
+def test_what_a_dead_plugin_was_making_is_noted_and_what_a_living_one_refused_is_not(
+    pulumi: Pulumi, said: str, *, noted: bool
+) -> None:
+    """By name alone: nothing of what is in it is written down."""
+    resource = parse_urn(URN)
+    outcome = Outcome(errors=[(resource, said)], uncreated=[state_of(name="chat", namespace="stampchat")])
+
+    note_abandoned(pulumi.workspace, "dev", outcome)
+
+    found = load_abandoned(pulumi.workspace, "dev")
+    assert [str(begun) for begun in parse_begun(found)] == (["Deployment stampchat/chat"] if noted else [])
+    assert "secret" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(("known", "expected"), [(False, ["Deployment stampchat/chat"]), (True, [])])
+def test_what_was_abandoned_is_taken_back_in_a_cluster_of_ours(
+    pulumi: Pulumi,
+    monkeypatch: pytest.MonkeyPatch,
+    known: bool,  # noqa: FBT001  # a table
+    expected: list[str],
+) -> None:
+    """Unless the state has it, since then or all along; and the note is gone."""
+    outcome = Outcome(errors=[(parse_urn(URN), "EOF")], uncreated=[state_of(name="chat", namespace="stampchat")])
+    note_abandoned(pulumi.workspace, "dev", outcome)
+    write_state(pulumi)
+    resources = [{"urn": URN}] if known else []
+    state_file(pulumi.workspace, "dev").write_text(json.dumps({"checkpoint": {"latest": {"resources": resources}}}))
+    taken: list[str] = []
+    monkeypatch.setattr(subject, "Kube", lambda *_: object())
+    monkeypatch.setattr(subject, "take_back", lambda _, begun: taken.append(str(begun)))
+
+    mend(pulumi, {"config": {"stampchat:place": "dev"}}, Silent())
+
+    assert taken == expected
+    assert load_abandoned(pulumi.workspace, "dev") == []
+    assert mend(pulumi, {"config": {"stampchat:place": "dev"}}, Silent()) == []
+    assert asked(pulumi) == []
+
+
+def test_what_was_abandoned_in_anybody_elses_cluster_is_asked_about(
+    pulumi: Pulumi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is deleted there, and until a person has said whose it is the note stays."""
+    outcome = Outcome(errors=[(parse_urn(URN), "EOF")], uncreated=[state_of(name="chat", namespace="stampchat")])
+    note_abandoned(pulumi.workspace, "dev", outcome)
+    write_state(pulumi)
+    monkeypatch.setattr(subject, "Kube", lambda *_: object())
+    monkeypatch.setattr(subject, "take_back", lambda *_: pytest.fail("something was deleted"))
+    there = ["pulumi-kubernetes"]
+    monkeypatch.setattr(subject, "find_manager", lambda *_: there[0])
+
+    for _ in range(2):
+        with pytest.raises(DeployError, match="Deployment stampchat/chat may be half made"):
+            mend(pulumi, {"config": {"stampchat:place": "prod"}}, Silent())
+    there[0] = ""
+    mend(pulumi, {"config": {"stampchat:place": "prod"}}, Silent())
+
+    assert load_abandoned(pulumi.workspace, "dev") == []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deployer.cluster.embedded.checks import check_space
 from deployer.fetch.gomod import go_build
+from deployer.fetch.seal import is_intact, seal
 from deployer.report import Report
 from deployer.versions import machine_arch
 from deployer.workspace import Workspace
@@ -56,7 +57,7 @@ def place(name: str, program: Program, cache: Path) -> Path:
 
 
 def build(name: str, program: Program, workspace: Workspace, report: Report) -> Path:
-    """Return a program, built when the cache lacks it.
+    """Return a program, built when the cache lacks it, or has it damaged.
 
     Args:
         name: what its file is called.
@@ -68,11 +69,12 @@ def build(name: str, program: Program, workspace: Workspace, report: Report) -> 
         DeployError: Go is missing, the disk is full, or the build failed.
     """
     output = place(name, program, workspace.cache)
-    if not output.exists():
+    if not is_intact(output):
         check_space(workspace.cache, program.space, f"to build {program.what.partition(' (')[0]}")
         source = SOURCES / program.module
         what, flags = program.what, program.flags
         go_build(source, program.package, output, cache=workspace.cache, ldflags=flags, what=what, report=report)
+        seal(output)
     return output
 
 

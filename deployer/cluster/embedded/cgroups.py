@@ -5,6 +5,7 @@ NAME/box holds the cluster's own programs and NAME/kubepods, which the kubelet m
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -140,16 +141,42 @@ def remove_cgroup(name: str, *, patience: float = 10.0) -> None:
             return
 
 
-def memory(name: str) -> int:
-    """Return the bytes of memory that a cluster uses, without the page cache."""
+def memory(name: str, *, own: bool = False) -> int:
+    """Return the bytes of memory that a cluster uses, without the page cache.
+
+    Args:
+        name: the cluster's.
+        own: whether to count its own programs alone, without the Pods.
+    """
     for tree in hierarchies():
         try:
-            lines = (tree.path / name / "memory.stat").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
+            lines = (_counted(tree, name, own=own) / "memory.stat").read_text(encoding="utf-8").splitlines()
+        except (FileNotFoundError, NotADirectoryError):
             continue
         stat = dict(line.split() for line in lines)
         return int(stat.get("total_rss", stat.get("anon", "0")))
     return 0
+
+
+def cpu_seconds(name: str, *, own: bool = False) -> float:
+    """Return the processor time that a cluster has used since its box was made.
+
+    Args:
+        name: the cluster's.
+        own: whether to count its own programs alone, without the Pods.
+    """
+    for tree in hierarchies():
+        folder = _counted(tree, name, own=own)
+        with contextlib.suppress(OSError, LookupError):
+            if "cpuacct" in tree.controllers:
+                return int((folder / "cpuacct.usage").read_text(encoding="utf-8")) / 1e9
+            lines = (folder / "cpu.stat").read_text(encoding="utf-8").splitlines()
+            return int(dict(line.split() for line in lines)["usage_usec"]) / 1e6
+    return 0.0
+
+
+def _counted(tree: Hierarchy, name: str, *, own: bool) -> Path:
+    return tree.path / name / _LEAF if own else tree.path / name
 
 
 def _folders(name: str) -> Iterator[Path]:

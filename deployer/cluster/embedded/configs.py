@@ -196,6 +196,8 @@ def _kubelet(layout: Layout, limits: Limits) -> Mapping[str, Any]:
             "imagefs.available": "500Mi",
             "imagefs.inodesFree": "1%",
         },
+        # A disk that was full and is not any more: at the stock five minutes the node would take no Pod meanwhile.
+        "evictionPressureTransitionPeriod": "15s",
         # Idle, a cluster of one node has nothing to tell and nobody to tell it to.
         "nodeStatusUpdateFrequency": "1m",
         "nodeLeaseDurationSeconds": 240,

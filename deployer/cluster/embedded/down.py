@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import shutil
 from collections.abc import Mapping
 
 from deployer.cluster.embedded import cgroups
 from deployer.cluster.embedded.api import Api
-from deployer.cluster.embedded.box import box_status, end_box, find_init
+from deployer.cluster.embedded.box import age, box_status, end_box, find_init
+from deployer.cluster.embedded.expiry import earliest_end
 from deployer.cluster.embedded.extras import KUBE_ROUTER
 from deployer.cluster.embedded.layout import Layout
 from deployer.cluster.embedded.ready import node_ready
@@ -71,7 +73,14 @@ def status(layout: Layout, missing: Mapping[str, str]) -> ClusterStatus:
         memory_bytes=cgroups.memory(layout.name),
         lan=layout.instance.lan,
         policies_hold=any(part.running for part in components if part.name == KUBE_ROUTER.name),
+        own_memory_bytes=cgroups.memory(layout.name, own=True),
+        own_cores=cgroups.cpu_seconds(layout.name, own=True) / max(age(init), 1.0) if init else 0.0,
+        certificates_end=_timestamp(earliest_end(layout)),
     )
+
+
+def _timestamp(moment: dt.datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
 
 
 def _node_ready(layout: Layout) -> bool:

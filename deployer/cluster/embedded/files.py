@@ -6,13 +6,24 @@ from pathlib import Path
 
 from deployer import files
 
+_PRIVATE = 0o600
+
 
 def write_private(path: Path, content: bytes | str) -> None:
-    """Write a file with mode 0600, whole and on the disk or not at all.
+    """Write a file with mode 0600, whole and on the disk or not at all; one that is so already is left alone.
 
     Args:
         path: where; its folder is made if missing.
         content: bytes, or text that is written as UTF-8.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_private(path, content)
+    wanted = content.encode() if isinstance(content, str) else content
+    if not _is(path, wanted):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_private(path, wanted)
+
+
+def _is(path: Path, wanted: bytes) -> bool:
+    try:
+        return path.read_bytes() == wanted and path.stat().st_mode & 0o777 == _PRIVATE
+    except FileNotFoundError:
+        return False

@@ -91,6 +91,11 @@ class Layout:
         return self.home / "box.json"
 
     @property
+    def release(self) -> Path:
+        """Which release's programs opened its data last."""
+        return self.home / "release.json"
+
+    @property
     def kubeconfig(self) -> Path:
         """Full rights on the cluster."""
         return self.home / "kubeconfig"

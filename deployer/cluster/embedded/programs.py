@@ -12,6 +12,7 @@ from deployer.cluster.embedded.builds import SOURCES, Program, build, key_of
 from deployer.fetch.atomic import exclusive, replace_folder, staging
 from deployer.fetch.debian import fetch_packages, unpack
 from deployer.fetch.gomod import module_dir
+from deployer.fetch.seal import is_folder_intact, is_intact, seal, seal_folder
 from deployer.oci import Entry, ImageSpec, write_archive, write_layer
 from deployer.report import Report
 from deployer.versions import load_versions, machine_arch
@@ -81,7 +82,7 @@ def ensure_programs(workspace: Workspace, report: Report) -> Programs:
     """
     folder = workspace.cache / "cluster"
     debian = _debian(folder, workspace.cache, report)
-    built = {name: build(name, program, workspace, report) for name, program in _programs().items()}
+    built = {name: build(name, program, workspace, report) for name, program in cluster_programs().items()}
     return Programs(
         folder=folder,
         cluster=built["cluster"].name,
@@ -103,7 +104,8 @@ def _version_flags() -> str:
     return " ".join(f"-X {package}.{name}={value}" for name, value in named.items())
 
 
-def _programs() -> dict[str, Program]:
+def cluster_programs() -> dict[str, Program]:
+    """Say what each program that we build is built from, by its file's name."""
     return {
         "cluster": Program(
             "Kubernetes and etcd (about 5 minutes the first time)", ".", sources=["*.go"], flags=_version_flags()
@@ -124,13 +126,14 @@ def _debian(folder: Path, cache: Path, report: Report) -> Path:
     packages = fetch_packages(names, cache=cache, report=report)
     unpacked = folder / f"debian-{key_of(*[deb.name.encode() for deb in packages])}"
     with exclusive(unpacked):
-        if not unpacked.exists():
+        if not is_folder_intact(unpacked):
             with staging(unpacked) as fresh:
                 unpack(packages, fresh)
                 shutil.rmtree(fresh / "usr" / "share", ignore_errors=True)
                 for name in _IPTABLES:
                     (fresh / "usr" / "sbin" / name).symlink_to("xtables-nft-multi")
                 replace_folder(fresh, unpacked)
+            seal_folder(unpacked)
     return unpacked
 
 
@@ -139,14 +142,23 @@ def _image(folder: Path, pause: Path, coredns: Path, busybox: Path) -> Image:
     key = key_of(pause.name.encode(), coredns.name.encode(), str(busybox).encode())
     archive, record = folder / f"image-{key}.tar", folder / f"image-{key}.json"
     with exclusive(archive):
-        if not record.exists():
+        if not (_reference(record) and is_intact(archive)):
             layer = write_layer(folder / f"image-{key}.layer", _entries(pause, coredns, busybox))
             name = f"{load_versions()['images']['registry']}/cluster"
             spec = ImageSpec(name=name, layers=(layer,), entrypoint=("/pause",), user="65532:65532")
             digest = write_archive(spec, archive, arch=machine_arch())
             layer.path.unlink()
+            seal(archive)
             record.write_text(json.dumps({"reference": f"{name}@{digest}"}), encoding="utf-8")
-    return Image(reference=json.loads(record.read_text(encoding="utf-8"))["reference"], archive=archive)
+    return Image(reference=_reference(record), archive=archive)
+
+
+def _reference(record: Path) -> str:
+    """Return what a finished image is called; nothing where there is none, or its record is damaged."""
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["reference"])
+    except (OSError, ValueError, TypeError, LookupError):
+        return ""
 
 
 def _entries(pause: Path, coredns: Path, busybox: Path) -> list[Entry]:
@@ -160,11 +172,12 @@ def _gateway_api(folder: Path, cache: Path, report: Report) -> Path:
     """Copy the standard channel's definitions out of their module, so that later starts need no Go."""
     copied = folder / f"gateway-api-{load_versions()['cluster']['gateway_api']}"
     with exclusive(copied):
-        if not copied.exists():
+        if not is_folder_intact(copied):
             report.note("fetching the definitions of the Gateway API")
             module = module_dir(SOURCES / "gateway-api", "sigs.k8s.io/gateway-api", cache=cache)
             with staging(copied) as fresh:
                 for file in (module / "config" / "crd" / "standard").glob("*.yaml"):
                     (fresh / file.name).write_bytes(file.read_bytes())
                 replace_folder(fresh, copied)
+            seal_folder(copied)
     return copied

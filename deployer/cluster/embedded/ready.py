@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import socket
 import time
 from collections.abc import Callable
 
 from deployer.cluster.embedded.addons import gateway_api_established
 from deployer.cluster.embedded.api import Api, ApiUnreachableError, has_condition
-from deployer.cluster.embedded.box import box_status, find_init
+from deployer.cluster.embedded.box import age, box_status, find_init
 from deployer.cluster.embedded.dns import dns_answers
 from deployer.cluster.embedded.extras import EXTRAS
 from deployer.cluster.embedded.layout import CONTAINERD_SOCKET, Layout
@@ -98,7 +99,8 @@ def all_ready(layout: Layout, api: Api, programs: Programs) -> bool:
 def node_ready(layout: Layout, api: Api) -> bool:
     """Return whether Kubernetes would start a Pod on the node, and the kubelet that said so lives.
 
-    After a kubelet's death its node stays "ready" for minutes, so only what it said since it started counts.
+    After a kubelet's death its node stays "ready" for minutes, so only what it said since it started counts. When that
+    was is reckoned from its age: a clock that was put back since would have it start in the future.
 
     Args:
         layout: the cluster.
@@ -106,11 +108,12 @@ def node_ready(layout: Layout, api: Api) -> bool:
     """
     node = api.get(f"/api/v1/nodes/{layout.name}")
     states = box_status(find_init(layout.name) or 0)
-    since = next((state["since"] for state in states if state["name"] == "kubelet" and state["pid"]), None)
-    if node is None or since is None or node["spec"].get("taints") or not has_condition(node, "Ready"):
+    kubelet = next((state["pid"] for state in states if state["name"] == "kubelet"), None)
+    if node is None or not kubelet or node["spec"].get("taints") or not has_condition(node, "Ready"):
         return False
     ready = next(condition for condition in node["status"]["conditions"] if condition["type"] == "Ready")
-    return dt.datetime.fromisoformat(ready["lastHeartbeatTime"]).timestamp() >= float(since)
+    # The server keeps whole seconds.
+    return dt.datetime.fromisoformat(ready["lastHeartbeatTime"]).timestamp() >= math.floor(time.time() - age(kubelet))
 
 
 def _all_run(init: int | None) -> bool:

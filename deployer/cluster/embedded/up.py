@@ -14,6 +14,7 @@ from deployer.cluster.embedded.box import end_box, find_init, start_box
 from deployer.cluster.embedded.checks import check_machine
 from deployer.cluster.embedded.configs import write_configs, write_kubeconfigs
 from deployer.cluster.embedded.daemons import daemons, environment
+from deployer.cluster.embedded.expiry import renew, renewal_due
 from deployer.cluster.embedded.extras import file_names
 from deployer.cluster.embedded.images import import_images
 from deployer.cluster.embedded.layout import BOX_STATUS, DEBIAN, PROGRAMS, STATE, Layout, layout_of
@@ -29,6 +30,7 @@ from deployer.cluster.embedded.ready import (
     await_node,
 )
 from deployer.cluster.embedded.registry import ensure_registry, write_registry
+from deployer.cluster.embedded.release import check_release, note_release
 from deployer.cluster.embedded.serving import apply_extras, extras_applied
 from deployer.cluster.model import ClusterInfo, Instance
 from deployer.fetch.atomic import exclusive
@@ -52,6 +54,7 @@ def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
     """
     check_machine(workspace.cluster)
     layout = layout_of(workspace, instance)
+    check_release(layout)
     with exclusive(workspace.cluster):
         programs = replace(
             ensure_programs(workspace, report),
@@ -64,6 +67,10 @@ def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
         fresh = not _runs(layout, spec)
         if fresh:
             _start(layout, programs, spec, report)
+        elif renewal_due(layout):
+            renew(layout, report)
+        else:
+            write_kubeconfigs(layout)  # somebody may have broken one
         with Api(layout) as api:
             if not all_ready(layout, api, programs):
                 _complete(
@@ -71,7 +78,7 @@ def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
                 )
             elif not extras_applied(workspace, layout, api):  # built since by another checkout
                 apply_extras(workspace, layout, api)
-    return layout.info
+            return replace(layout.info, identity=_identity(api))
 
 
 def box_spec(layout: Layout, programs: Programs, digest: str) -> dict[str, Any]:
@@ -108,6 +115,12 @@ def box_spec(layout: Layout, programs: Programs, digest: str) -> dict[str, Any]:
     }
 
 
+def _identity(api: Api) -> str:
+    """Return what a cluster is known by, which its data has and no certificate: the first namespace's own number."""
+    found = api.get("/api/v1/namespaces/kube-system") or {}
+    return str(found.get("metadata", {}).get("uid", ""))
+
+
 def _runs(layout: Layout, spec: dict[str, Any]) -> bool:
     """Return whether a box made from this very specification runs."""
     try:
@@ -125,6 +138,7 @@ def _start(layout: Layout, programs: Programs, spec: dict[str, Any], report: Rep
         folder.mkdir(exist_ok=True)
     issue_certificates(layout)
     write_kubeconfigs(layout)
+    note_release(layout)
     start_box(layout, programs.folder / programs.box, spec)
 
 

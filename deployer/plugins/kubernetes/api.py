@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from deployer.plugins.kubernetes.connection import Connections, Response
-from deployer.plugins.kubernetes.errors import ApiError
+from deployer.plugins.kubernetes.errors import ApiError, ClusterUnreachableError
 from deployer.plugins.kubernetes.kubeconfig import Access
 
 Manifest = dict[str, Any]
@@ -21,6 +23,9 @@ MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"  # every JSON document is YAML
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 _ATTEMPTS = 6
+# Seconds for which a server may be away that has answered before, and between two tries.
+_ABSENCE = 30.0
+_PAUSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Api:
         self._connections = Connections(access)
         self._credentials = access.credentials
         self._stopping = stopping
+        self._met = False  # whether the server has ever answered
 
     def close(self) -> None:
         """Close the connections that are kept for the next request."""
@@ -149,7 +155,7 @@ class Api:
         try:
             if response.status != HTTPStatus.OK:
                 raise ApiError(response.status, _status(response.read()))
-            for line in response:
+            for line in _lines(response, self._connections):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     raise ApiError(int(event["object"].get("code") or 0), event["object"])
@@ -171,17 +177,41 @@ class Api:
         self, method: str, path: str, query: Mapping[str, Any], body: Any = None, content_type: str = "application/json"
     ) -> bytes:
         encoded = None if body is None else json.dumps(body).encode()
-        for attempt in range(1, _ATTEMPTS + 1):
-            response, connection = self._send(method, path, query, encoded, content_type)
-            content = response.read()
-            self._connections.release(connection)
+        attempt, patience = 1, time.monotonic() + _ABSENCE
+        while True:
+            try:
+                response, content = self._exchange(method, path, query, encoded, content_type)
+            except ClusterUnreachableError as error:
+                if not self._comes_back(error, method, query, patience):
+                    raise
+                self._stopping.wait(_PAUSE)
+                continue
             if response.status < HTTPStatus.BAD_REQUEST:
                 return content
-            if attempt < _ATTEMPTS and self._try_again(method, response):
-                self._stopping.wait(_pause(response, attempt))
-                continue
-            raise ApiError(response.status, _status(content))
-        raise AssertionError("the last attempt returns or raises")
+            if attempt >= _ATTEMPTS or not self._try_again(method, response):
+                raise ApiError(response.status, _status(content))
+            self._stopping.wait(_pause(response, attempt))
+            attempt += 1
+
+    def _exchange(
+        self, method: str, path: str, query: Mapping[str, Any], encoded: bytes | None, content_type: str
+    ) -> tuple[Response, bytes]:
+        response, connection = self._send(method, path, query, encoded, content_type)
+        try:
+            content = response.read()
+        except (OSError, HTTPException) as error:
+            connection.close()
+            raise self._connections.unreachable(error, asked=True) from error
+        self._connections.release(connection)
+        self._met = True
+        return response, content
+
+    def _comes_back(
+        self, error: ClusterUnreachableError, method: str, query: Mapping[str, Any], patience: float
+    ) -> bool:
+        """Say whether to ask a server again that is away: one that has answered before restarts within seconds."""
+        harmless = not error.asked or _is_repeatable(method, query)
+        return self._met and harmless and time.monotonic() < patience and not self._stopping.is_set()
 
     def _send(
         self, method: str, path: str, query: Mapping[str, Any], body: bytes | None, content_type: str
@@ -191,7 +221,11 @@ class Api:
         if body is not None:
             headers["Content-Type"] = content_type
         return self._connections.send(
-            method, f"{path}?{urlencode(given)}" if given else path, body=body, headers=headers
+            method,
+            f"{path}?{urlencode(given)}" if given else path,
+            body=body,
+            headers=headers,
+            repeatable=_is_repeatable(method, query),
         )
 
     def _try_again(self, method: str, response: Response) -> bool:
@@ -202,6 +236,22 @@ class Api:
         # A failure inside the server may have come after the change: only what can be said twice is said again.
         inside = response.status == HTTPStatus.INTERNAL_SERVER_ERROR and method in ("GET", "PATCH")
         return response.status in _BUSY or inside
+
+
+def _lines(response: Response, connections: Connections) -> Iterator[bytes]:
+    """Yield a watch's lines; one that the server's end cut short is no event."""
+    while True:
+        try:
+            line = response.readline()
+        except (OSError, HTTPException) as error:
+            raise connections.unreachable(error, asked=True) from error
+        if not line.endswith(b"\n"):
+            return
+        yield line
+
+
+def _is_repeatable(method: str, query: Mapping[str, Any]) -> bool:
+    return method != "POST" or bool(query.get("dryRun"))
 
 
 def _pause(response: Response, attempt: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import select
 import socket
 import threading
 from collections.abc import Mapping
@@ -35,11 +36,24 @@ class Connections:
         self._lock = threading.Lock()
 
     def send(
-        self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str],
+        repeatable: bool = True,
     ) -> tuple[Response, http.client.HTTPConnection]:
         """Send a request and return the answer, its body not read yet, with the connection that it came by.
 
         Give the connection back by `release` after the body was read to its end, or close it.
+
+        Args:
+            method: HTTP's.
+            path: with its query.
+            body: what to send along.
+            headers: besides those that say who we are.
+            repeatable: whether the server may be asked twice, should the first answer get lost.
 
         Raises:
             ClusterUnreachableError: there is no answer.
@@ -50,15 +64,15 @@ class Connections:
             return self._exchange(connection, method, path, body, sent), connection
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            if not reused or isinstance(error, TimeoutError):
-                raise self._unreachable(error) from error
+            if not reused or not repeatable or isinstance(error, TimeoutError):
+                raise self.unreachable(error, asked=True) from error
         # The server closed a connection that had been idle: that says nothing about the server now.
         fresh = self._connect()
         try:
             return self._exchange(fresh, method, path, body, sent), fresh
         except (OSError, http.client.HTTPException) as error:
             fresh.close()
-            raise self._unreachable(error) from error
+            raise self.unreachable(error, asked=True) from error
 
     def release(self, connection: http.client.HTTPConnection) -> None:
         """Take a connection back whose answer was read to its end."""
@@ -88,8 +102,11 @@ class Connections:
 
     def _take(self) -> tuple[http.client.HTTPConnection, bool]:
         with self._lock:
-            if self._idle:
-                return self._idle.pop(), True
+            while self._idle:
+                connection = self._idle.pop()
+                if not _is_closing(connection):
+                    return connection, True
+                connection.close()
         return self._connect(), False
 
     def _connect(self) -> http.client.HTTPConnection:
@@ -97,7 +114,7 @@ class Connections:
         try:
             connection.connect()
         except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable(error) from error
+            raise self.unreachable(error, asked=False) from error
         if connection.sock is not None:
             connection.sock.settimeout(_READ_TIMEOUT)
         return connection
@@ -117,9 +134,17 @@ class Connections:
             connection.set_tunnel(host, port or 443, headers=_proxy_headers(proxy))
         return connection
 
-    def _unreachable(self, error: Exception) -> ClusterUnreachableError:
+    def unreachable(self, error: Exception, *, asked: bool) -> ClusterUnreachableError:
+        """Say that a server does not answer, by what happened on the way."""
         why = "it took too long" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-        return ClusterUnreachableError(f"{self._access.server} does not answer ({why}).")
+        return ClusterUnreachableError(f"{self._access.server} does not answer ({why}).", asked=asked)
+
+
+def _is_closing(connection: http.client.HTTPConnection) -> bool:
+    """Say whether a server has said anything on a connection on which nobody asked: that it closes it."""
+    poller = select.poll()
+    poller.register(connection.sock, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def _named_connection(name: str) -> type[http.client.HTTPSConnection]:

@@ -23,14 +23,20 @@ class KubernetesError(DeployError):
 
 
 class ClusterUnreachableError(KubernetesError):
-    """Report a cluster that does not answer, or a kubeconfig that leads to none."""
+    """Report a cluster that does not answer, or a kubeconfig that leads to none.
 
-    def __init__(self, why: str) -> None:
+    Args:
+        why: what was found.
+        asked: whether the request may have reached the server, whose answer was lost.
+    """
+
+    def __init__(self, why: str, *, asked: bool = False) -> None:
         super().__init__(
             f"The Kubernetes cluster cannot be reached: {why}",
             advice="If the cluster is gone for good, PULUMI_K8S_DELETE_UNREACHABLE=true lets `refresh` "
             "and `destroy` forget its objects.",
         )
+        self.asked = asked
 
 
 class ApiError(KubernetesError):
@@ -76,6 +82,11 @@ class ApiError(KubernetesError):
     def forbidden(self) -> bool:
         """Whether this user may not do it."""
         return self.status == HTTPStatus.FORBIDDEN
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the server failed in the middle of it, and may have done it."""
+        return self.status == HTTPStatus.INTERNAL_SERVER_ERROR
 
     @property
     def namespace_missing(self) -> bool:

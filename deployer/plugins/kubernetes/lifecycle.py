@@ -10,7 +10,7 @@ from typing import Any
 from deployer.plugins.kubernetes import objects
 from deployer.plugins.kubernetes.api import Manifest
 from deployer.plugins.kubernetes.cluster import Cluster
-from deployer.plugins.kubernetes.errors import ApiError, CancelledError, NotReadyError, UnknownKindError
+from deployer.plugins.kubernetes.errors import ApiError, KubernetesError, UnknownKindError
 from deployer.plugins.kubernetes.kinds import Kind, kind_of, patches_only
 from deployer.plugins.kubernetes.manifest import (
     SKIP_AWAIT,
@@ -136,8 +136,8 @@ class Lifecycle:
         subject = Subject(target.api, target.find(), note.live, note.inputs, cancelled=self.cluster.cancelled)
         try:
             return wait_ready(subject, target.kind, seconds=self._seconds(note.inputs), tell=self.tell)
-        except (NotReadyError, CancelledError) as error:
-            outputs = self._outputs(note, dict(error.live or note.live), given)
+        except KubernetesError as error:  # whatever kept us from seeing it ready: it exists
+            outputs = self._outputs(note, dict(getattr(error, "live", None) or note.live), given)
             raise PartialError(
                 error.what, id=object_id(note.live), properties=outputs, inputs=given, reasons=[str(error)]
             ) from error

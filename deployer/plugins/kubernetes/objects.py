@@ -8,7 +8,12 @@ from typing import Any
 
 from deployer.plugins.kubernetes.api import JSON_PATCH, MERGE_PATCH, Api, Manifest, Resource
 from deployer.plugins.kubernetes.cluster import Cluster
-from deployer.plugins.kubernetes.errors import ApiError, KubernetesError, UnknownKindError
+from deployer.plugins.kubernetes.errors import (
+    ApiError,
+    ClusterUnreachableError,
+    KubernetesError,
+    UnknownKindError,
+)
 from deployer.plugins.kubernetes.field_managers import explain_conflict, leave_ignored, take_over
 from deployer.plugins.kubernetes.kinds import Kind
 from deployer.plugins.kubernetes.manifest import (
@@ -66,16 +71,32 @@ def create(target: Target, inputs: Manifest, *, dry_run: bool) -> Manifest:
         KubernetesError: there is one of that name.
         UnknownKindError: its kind does not exist, also not after half a minute.
     """
+    in_doubt = False
     for pause in (*_PAUSES, None):
         try:
-            return _create_once(target, inputs, dry_run=dry_run)
-        except (ApiError, UnknownKindError) as error:
-            passing = isinstance(error, UnknownKindError) or error.not_found or error.being_deleted
-            if dry_run or pause is None or not passing or target.cluster.cancelled.is_set():
+            return _create_once(target, inputs, dry_run=dry_run, in_doubt=in_doubt)
+        except (ApiError, UnknownKindError, ClusterUnreachableError) as error:
+            lost = _is_lost(error)
+            if dry_run or pause is None or not (lost or _is_passing(error)) or target.cluster.cancelled.is_set():
                 raise
-            target.tell(f"waiting for what it needs: {error.what}")
+            in_doubt = in_doubt or lost
+            target.tell(f"{'asking again' if lost else 'waiting for what it needs'}: {error.what}")
         target.cluster.cancelled.wait(pause)
     raise AssertionError("the last try returns or raises")
+
+
+def _is_passing(error: KubernetesError) -> bool:
+    """Say whether a create was refused for what others are about to make, or to take away."""
+    if isinstance(error, ApiError):
+        return error.not_found or error.being_deleted
+    return isinstance(error, UnknownKindError)
+
+
+def _is_lost(error: KubernetesError) -> bool:
+    """Say whether a create may have been carried out although nobody was told so."""
+    if isinstance(error, ApiError):
+        return error.is_inside
+    return isinstance(error, ClusterUnreachableError) and error.asked
 
 
 def update(
@@ -132,7 +153,7 @@ def delete(target: Target, inputs: Manifest, live: Manifest, *, name: str) -> Ma
     return live
 
 
-def _create_once(target: Target, inputs: Manifest, *, dry_run: bool) -> Manifest:
+def _create_once(target: Target, inputs: Manifest, *, dry_run: bool, in_doubt: bool) -> Manifest:
     resource, namespace = target.find(), namespace_of(inputs)
     settings = target.cluster.settings
     if settings.server_side_apply and (settings.upsert or target.patches_only):
@@ -140,10 +161,24 @@ def _create_once(target: Target, inputs: Manifest, *, dry_run: bool) -> Manifest
     try:
         live = target.api.create(resource, namespace, inputs, manager=CLIENT_SIDE_MANAGER, dry_run=dry_run)
     except ApiError as error:
-        if error.already_exists and not error.being_deleted and not dry_run:
+        if not error.already_exists or error.being_deleted or dry_run:
+            raise
+        made = _made_before(target, resource, inputs) if in_doubt else None
+        if made is None:
             raise _explain_existing(error, inputs) from error
-        raise
+        live = made
     return live if dry_run or not settings.server_side_apply else _claim(target, resource, live)
+
+
+def _made_before(target: Target, resource: Resource, inputs: Manifest) -> Manifest | None:
+    """Return the object if the request before this one made it, whose answer was lost.
+
+    It was not there before: that request would have been refused. And whoever makes one under our name claims its
+    fields at once, so that none is left unclaimed for long.
+    """
+    live = target.api.get(resource, namespace_of(inputs), name_of(inputs))
+    managers = {str(entry.get("manager")) for entry in dig(live, "metadata", "managedFields", default=[])}
+    return live if CLIENT_SIDE_MANAGER in managers else None
 
 
 def _apply(target: Target, resource: Resource, inputs: Manifest, *, force: bool, dry_run: bool) -> Manifest:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deployer.cluster.embedded.cgroups import hierarchies
+import pytest
+
+from deployer.cluster.embedded import cgroups
+from deployer.cluster.embedded.cgroups import Hierarchy, cpu_seconds, hierarchies, memory
 
 _VERSION_1 = """\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -38,3 +41,32 @@ def test_version_2_has_one_tree(tmp_path: Path) -> None:
 def test_another_system_has_none(tmp_path: Path) -> None:
     """`status` and `down` say so rather than fail."""
     assert hierarchies(tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize("unified", [False, True])
+def test_what_a_cluster_takes_is_read_with_and_without_its_pods(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    unified: bool,  # noqa: FBT001  # both versions
+) -> None:
+    """Version 1 counts nanoseconds in a tree of their own, version 2 microseconds beside the rest."""
+    controllers = [frozenset[str]()] if unified else [frozenset({"cpu"}), frozenset({"cpuacct"}), frozenset({"memory"})]
+    trees = [Hierarchy(tmp_path / str(n), names, unified=unified) for n, names in enumerate(controllers)]
+    for tree in trees:
+        for part, share in (("x", 4), ("x/box", 1)):
+            (tree.path / part).mkdir(parents=True)
+            write = (tree.path / part).joinpath
+            if unified:
+                write("cpu.stat").write_text(f"usage_usec {share}500000\nnr_periods 0\n")
+                write("memory.stat").write_text(f"anon {share}000\nfile 9\n")
+            elif "memory" in tree.controllers:
+                write("memory.stat").write_text(f"rss 0\ntotal_rss {share}000\n")
+            elif "cpuacct" in tree.controllers:
+                write("cpuacct.usage").write_text(f"{share}500000000\n")
+            else:
+                write("cpu.stat").write_text("nr_periods 0\n")
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: trees)
+
+    assert (cpu_seconds("x"), cpu_seconds("x", own=True)) == (4.5, 1.5)
+    assert (memory("x"), memory("x", own=True)) == (4000, 1000)
+    assert (cpu_seconds("other"), memory("other")) == (0.0, 0)

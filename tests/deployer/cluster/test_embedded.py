@@ -21,7 +21,7 @@ from deployer.cluster.embedded.cgroups import hierarchies
 from deployer.cluster.embedded.programs import ensure_programs
 from deployer.errors import UsageError
 from deployer.report import Silent
-from tests.conftest import EmbeddedCluster, skip_without_cluster, start, temporary_workspace
+from tests.conftest import EmbeddedCluster, start, temporary_workspace
 from tests.deployer.cluster.pods import (
     Namespace,
     busybox,
@@ -34,22 +34,6 @@ from tests.deployer.cluster.pods import (
 from tests.order.objects import Objects
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="module")
-def second(tmp_path_factory: pytest.TempPathFactory, embedded_cluster: EmbeddedCluster) -> Iterator[EmbeddedCluster]:
-    """Run another cluster beside the session's, one that tests may break."""
-    skip_without_cluster()
-    # Longer than a unix socket's path may be.
-    home = tmp_path_factory.mktemp("second") / ("a-checkout-that-lies-deep" * 4)
-    home.mkdir()
-    workspace = temporary_workspace(home)
-    try:
-        running = start(workspace)
-        assert running.instance.number != embedded_cluster.instance.number
-        yield running
-    finally:
-        cluster.down(workspace, purge=True)
 
 
 @pytest.fixture

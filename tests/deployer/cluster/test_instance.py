@@ -143,3 +143,18 @@ def test_a_broken_or_foreign_note_is_replaced(workspace: Workspace, text: str) -
     port = free_port()
 
     assert load_instance(workspace, port=port).port == port
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe\x00", b'{"name": "x", "number": "1", "port": null}'])
+def test_a_broken_note_is_read_off_the_box_that_was_made_from_it(workspace: Workspace, text: bytes) -> None:
+    """Somebody relies on the port: it does not move because a file broke."""
+    first = load_instance(workspace, port=free_port())
+    workspace.cluster.mkdir()
+    network = {"gateway": f"10.231.{first.number}.1"}
+    box = {"name": first.name, "port": first.port, "network": network}
+    (workspace.cluster / "box.json").write_text(json.dumps(box))
+    workspace.instance.write_bytes(text)
+
+    assert load_instance(workspace) == first
+    (workspace.cluster / "box.json").unlink()
+    assert load_instance(workspace) == first, "it was not noted again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from cryptography.x509.oid import NameOID
 from deployer.cluster.embedded.layout import Layout
 from deployer.cluster.embedded.pki import issue_certificates
 from deployer.cluster.model import Instance
+
+_YEAR = dt.timedelta(days=365)
 
 
 @pytest.fixture
@@ -89,11 +92,31 @@ def test_a_second_start_keeps_the_authority_and_renews_the_rest(layout: Layout) 
 
 
 @pytest.mark.parametrize("broken", ["ca.key", "ca.crt"])
-def test_half_an_authority_is_made_anew(layout: Layout, broken: str) -> None:
-    """A run that was cut short between the two files does not stop the next."""
+@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nnonsense", None])
+def test_half_an_authority_is_made_anew(layout: Layout, broken: str, content: str | None) -> None:
+    """A run that was cut short between the two files does not stop the next, and a key that is whole stays."""
     issue_certificates(layout)
-    (layout.pki / broken).write_text("")
+    key = _load(layout, "ca").public_key()
+    (layout.pki / broken).unlink() if content is None else (layout.pki / broken).write_text(content)
 
     issue_certificates(layout)
 
     _load(layout, "admin").verify_directly_issued_by(_load(layout, "ca"))
+    assert (_load(layout, "ca").public_key() == key) is (broken == "ca.crt")
+
+
+def test_an_authority_near_its_end_is_certified_anew_for_the_key_that_it_has(layout: Layout) -> None:
+    """What it signed before is good under the new one and the other way round, and tokens stay good."""
+    began = dt.datetime.now(dt.UTC)
+    issue_certificates(layout, began)
+    before = {name: _load(layout, name) for name in ("ca", "front-proxy-ca", "admin", "front-proxy-client")}
+    tokens = (layout.pki / "service-accounts.key").read_bytes()
+
+    issue_certificates(layout, began + 8 * _YEAR)
+
+    for authority, leaf in (("ca", "admin"), ("front-proxy-ca", "front-proxy-client")):
+        new = _load(layout, authority)
+        assert new.not_valid_after_utc > before[authority].not_valid_after_utc + 7 * _YEAR
+        before[leaf].verify_directly_issued_by(new)
+        _load(layout, leaf).verify_directly_issued_by(before[authority])
+    assert (layout.pki / "service-accounts.key").read_bytes() == tokens

@@ -43,7 +43,7 @@ for entry in table["resources"]:
     options["depends_on"] = [made[name] for name in options.pop("after", [])]
     if "timeout" in options:
         limit = options.pop("timeout")
-        options["custom_timeouts"] = pulumi.CustomTimeouts(create=limit, update=limit)
+        options["custom_timeouts"] = pulumi.CustomTimeouts(create=limit, update=limit, delete=limit)
     made[entry["name"]] = Object(
         entry["type"], entry["name"], filled(entry["inputs"]), pulumi.ResourceOptions(provider=provider, **options)
     )

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,6 +31,7 @@ class Server:
     def __init__(self) -> None:
         self.answers: list[tuple[int, dict[str, str], Any]] = [(200, {}, {})]
         self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.closed = 0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,6 +48,11 @@ class Server:
                 self.end_headers()
                 self.wfile.write(content)
                 self.close_connection = "Close" in headers
+
+            def finish(self) -> None:
+                super().finish()
+                self.connection.shutdown(socket.SHUT_RDWR)
+                outer.closed += 1
 
             do_GET = do_POST = do_PATCH = _answer  # noqa: N815  # the base class's names
 
@@ -110,6 +118,18 @@ def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(server: Serv
     server.answers = [(200, {"Close": "yes"}, {}), (200, {}, {"kind": "Thing"})]
     api.get(THINGS, "n", "x")
     assert api.get(THINGS, "n", "x") == {"kind": "Thing"}
+
+
+def test_a_create_is_not_sent_on_a_connection_that_the_server_closes(server: Server, api: Api) -> None:
+    """Nobody could tell whether it came through."""
+    server.answers = [(200, {"Close": "yes"}, {}), (201, {}, {"kind": "Thing"})]
+    api.get(THINGS, "n", "x")
+    deadline = time.monotonic() + 60
+    while not server.closed:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+    assert api.create(THINGS, "n", {"metadata": {}}, manager="m", dry_run=False) == {"kind": "Thing"}
 
 
 def test_a_server_that_is_away_is_said_at_once(server: Server) -> None:
