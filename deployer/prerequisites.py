@@ -20,6 +20,7 @@ OLDEST = (1, 30)
 # What the tests run on.
 TESTED = (1, 34)
 SECONDS = 10
+_MONITORING = "monitoring.coreos.com"
 _GATEWAY_API = "gateway.networking.k8s.io"
 # What Traefik watches, and does not start without; Gateway API 1.5's standard channel has all of it.
 _GATEWAY_KINDS = ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "tlsroutes", "backendtlspolicies")
@@ -137,6 +138,8 @@ def find_prerequisites(config: StackConfig, api: ClusterApi, *, official_plugin:
             )
     else:
         _judge_platform(config, groups, findings)
+    if config.observability.kind == "prometheus-operator":
+        _judge_operator(api, groups, findings)
     _judge_metrics(hosted, groups, findings)
     return findings
 
@@ -225,6 +228,19 @@ def _judge_gateway_api(api: ClusterApi, groups: Mapping[str, list[str]], finding
             f"Gateway API{f' ({told})' if told else ''} lacks {', '.join(missing)}, which our gateway watches: upgrade "
             "its definitions to the standard channel of 1.5 or later."
         )
+
+
+def _judge_operator(api: ClusterApi, groups: Mapping[str, list[str]], findings: Findings) -> None:
+    served = groups.get(_MONITORING, [])
+    listed = api.get(f"/apis/{_MONITORING}/v1").get("resources") or [] if "v1" in served else []
+    missing = sorted({"podmonitors", "prometheusrules"} - {str(resource["name"]) for resource in listed})
+    if missing:
+        findings.lacks.append(
+            f"prometheus-operator is not whole in the cluster (no {', '.join(missing)} in {_MONITORING}/v1): install "
+            "it, or set stampchat:observability.kind to off."
+        )
+    else:
+        findings.has.append("prometheus-operator")
 
 
 def _judge_metrics(hosted: HostedConfig, groups: Mapping[str, list[str]], findings: Findings) -> None:

@@ -49,6 +49,9 @@ FULL = groups(
 )
 
 
+WATCHED = {**PROD, "stampchat:observability": '{"kind": "prometheus-operator"}'}
+
+
 class Answers:
     """Answer as a cluster's API would."""
 
@@ -116,6 +119,15 @@ def test_all_that_lacks_is_told_at_once() -> None:
             "Gateway API lacks grpcroutes, tlsroutes, backendtlspolicies, which our gateway watches",
         ),
         ({**PROD, "stampchat:platform": '{"install": true}'}, groups(apps="v1"), "a stand-in serves here"),
+        (WATCHED, FULL, "prometheus-operator is not whole in the cluster (no podmonitors, prometheusrules in"),
+        (
+            WATCHED,
+            {
+                **groups(cert__manager_io="v1", getambassador_io="v3alpha1", monitoring_coreos_com="v1"),
+                "/apis/monitoring.coreos.com/v1": {"resources": [{"name": "podmonitors"}]},
+            },
+            "(no prometheusrules in monitoring.coreos.com/v1): install it",
+        ),
     ],
 )
 def test_what_is_there_and_too_old_is_told_as_such(values: dict[str, Any], answers: dict[str, Any], said: str) -> None:
