@@ -75,10 +75,11 @@ def _look_twice(watch: Watch, interval: float) -> Picture:
 
 
 def _show(picture: Picture, *, as_json: bool, svg: Path | None) -> None:
-    from cli.top_view import View, draw
+    from cli.still import draw
+    from cli.top_view import View
 
     if svg is not None:
-        svg.write_text(draw(picture), encoding="utf-8")
+        svg.write_text(draw(View(picture), "./stampchat top"), encoding="utf-8")
     if as_json:
         from deployer.top import as_plain
 

@@ -65,7 +65,9 @@ class Looking:
             try:
                 self._picture = self._watch.look()
                 self._note = "" if self._picture.rows else "There are no pods; ./stampchat up deploys."
-                self._history.append(self._picture.totals["messages_per_second"] or 0.0)
+                messages = self._picture.totals["messages_per_second"]
+                # The first look has no rates.
+                self._history.extend([] if messages is None else [messages])
             except DeployError as error:
                 said = f" ({' '.join(error.said.split())})" if error.said else ""
                 self._note = f"{error.what.rstrip('.')}{said}; trying again."

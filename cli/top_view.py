@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from deployer.top import Database, Picture, Row
 
-# Of the README's still.
-SVG_COLUMNS = 118
 # A pod's own part of its name.
 _TAIL = 6
 _BARS = "▁▂▃▄▅▆▇█"
@@ -66,16 +64,6 @@ class View:
         yield from _flow(_totals(self._picture, self._history), width)
         yield Text("")
         yield from _table(self._picture.rows, width)
-
-
-def draw(picture: Picture) -> str:
-    """Draw a picture as an SVG that names no address: a README's pictures may load nothing."""
-    from rich.console import Console
-    from rich.terminal_theme import MONOKAI
-
-    console = Console(record=True, file=io.StringIO(), width=SVG_COLUMNS, force_terminal=True, highlight=False)
-    console.print(View(picture))
-    return console.export_svg(title="./stampchat top", theme=MONOKAI, code_format=_SVG, unique_id="top")
 
 
 def _heading(picture: Picture) -> Text:
@@ -172,18 +160,19 @@ def shorten(name: str, width: int) -> str:
 def _line(row: Row, name_width: int, columns: Sequence[Column]) -> Text:
     from rich.text import Text
 
-    name = Text(f"{shorten(row.pod.removeprefix('stamp-chat-'), name_width):<{name_width}}", _STYLES[row.condition])
+    name = shorten(row.pod.removeprefix("stamp-chat-"), name_width)
+    line = Text().append(f"{name:<{name_width}}", "" if row.condition == "ok" else _STYLES[row.condition])
     for column in columns:
         cell = column.read(row)
         if len(cell) > column.width:
             cell = cell[: column.width - 1] + "…"
-        name.append(" " * GAP)
-        name.append(f"{cell:>{column.width}}", style="dim" if cell == UNKNOWN else _cell_style(column, row))
-    return name
+        line.append(" " * GAP)
+        line.append(f"{cell:>{column.width}}", style="dim" if cell == UNKNOWN else _cell_style(column, row))
+    return line
 
 
 def _cell_style(column: Column, row: Row) -> str:
-    return _STYLES[row.condition] if column.title == "state" else "not bold"
+    return _STYLES[row.condition] if column.title == "state" else ""
 
 
 def _wrapped(text: Text, width: int) -> Iterator[Text]:
@@ -198,32 +187,3 @@ def sparkline(history: Sequence[float]) -> str:
         return ""
     most = max(history) or 1.0
     return "".join(_BARS[min(len(_BARS) - 1, int(len(_BARS) * value / most))] for value in history)
-
-
-# Rich's own names a font's address, which a picture in a README cannot load.
-_SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
-<style>
-.{unique_id}-matrix {{
-  font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  font-size: {char_height}px;
-  line-height: {line_height}px;
-  font-variant-east-asian: full-width;
-}}
-.{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
-{styles}
-</style>
-<defs>
-<clipPath id="{unique_id}-clip-terminal">
-<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
-</clipPath>
-{lines}
-</defs>
-{chrome}
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
-{backgrounds}
-<g class="{unique_id}-matrix">
-{matrix}
-</g>
-</g>
-</svg>
-"""

@@ -102,14 +102,17 @@ class _Channel:
 
     def receive(self) -> bytes:
         """Return what comes next; nothing at the end."""
-        from websocket import ABNF
+        from websocket import ABNF, WebSocketConnectionClosedException
 
         while True:
             left = self._deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
             self._forwarded.settimeout(left)
-            opcode, frame = self._forwarded.recv_data()
+            try:
+                opcode, frame = self._forwarded.recv_data()
+            except WebSocketConnectionClosedException:
+                return b""
             if opcode == ABNF.OPCODE_CLOSE or not frame:
                 return b""
             channel, data = frame[0], frame[1:]

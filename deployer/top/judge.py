@@ -10,6 +10,8 @@ from deployer.top.picture import Condition
 
 # What it is to be on the way, before the first readiness.
 STARTING = frozenset({"ContainerCreating", "PodInitializing", "Pending"})
+# Checks of its readiness that ask another service.
+NEIGHBOURS = frozenset({"auth", "chat", "notifications"})
 # Over these a person should look; docs/operations.md says why, and the alerts have the same.
 LATE_SECONDS = 60.0
 LAG_SECONDS = 0.1
@@ -50,15 +52,17 @@ def _failing(pod: Pod, problem: str, checks: Mapping[str, str]) -> Iterator[str]
             yield problem
     for name in ("database", "migrations"):
         if checks.get(name, "ok") != "ok":
-            yield f"its {name}: {checks[name].removeprefix('failing: ')}"
+            yield f"its {name}: {_plain(checks[name])}"
+            # What is in a database that does not answer is not known either.
+            return
 
 
 def _warnings(pod: Pod, checks: Mapping[str, str], figures: Figures) -> Iterator[str]:
-    for name, word in checks.items():
-        if word != "ok" and name not in {"database", "migrations", "draining"}:
-            yield f"it misses {name}: {word.removeprefix('failing: ')}"
-    if figures.get("bus_up") == 0:
+    if figures.get("bus_up") == 0 or checks.get("bus", "ok") != "ok":
         yield "it does not hear the other replicas: its bus is down"
+    for name, word in checks.items():
+        if word != "ok" and name in NEIGHBOURS:
+            yield f"it misses {name}: {_plain(word)}"
     if figures.get("failures_per_second"):
         yield f"it answers {figures['failures_per_second']:.1f} requests a second with a fault of its own"
     for name, least, what in (
@@ -77,3 +81,8 @@ def _warnings(pod: Pod, checks: Mapping[str, str], figures: Figures) -> Iterator
     if pod.restarts and not figures:
         # Of a service the metrics say more.
         yield f"it was started again {pod.restarts} times" if pod.restarts > 1 else "it was started again once"
+
+
+def _plain(word: str) -> str:
+    """Take what the readiness puts before a reason, and what closes it, away."""
+    return word.removeprefix("failing: ").rstrip(".")

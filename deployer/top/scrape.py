@@ -28,6 +28,11 @@ class Scrape:
     at: float
     series: Mapping[str, Mapping[Labels, float]]
 
+    @property
+    def service(self) -> str:
+        """Whose they are: auth, chat or notifications."""
+        return next((value for labels in self.series[SIGN] for name, value in labels if name == "service"), "")
+
     def value(self, name: str, **labels: str) -> float | None:
         """Add up a series where it has these labels; nothing where there is none."""
         wanted = set(labels.items())

@@ -122,8 +122,10 @@ class Watch:
             return Answer(None, {}, "")
         scrape, checks = None, {}
         try:
+            # One connection each: whoever answers need not keep it for a second question.
             with forward(self._kube, pod) as connection:
                 scrape = _scrape(connection)
+            with forward(self._kube, pod) as connection:
                 checks = parse_readiness(get(connection, "/readyz")[1])
         except ProbeError as error:
             return Answer(scrape, checks, str(error))
@@ -175,7 +177,7 @@ def parse_readiness(text: str) -> dict[str, str]:
 
 
 def _row(pod: Pod, answer: Answer, change: Change | None) -> Row:
-    service = _service(pod)
+    service = _SHORT.get(pod.workload, pod.workload) if change is None else change.now.service
     figures: Figures = {} if change is None else read_figures(service, change)
     condition, problems = judge(pod, answer.problem, answer.checks, figures)
     if not figures and pod.memory_bytes is not None:
@@ -193,10 +195,6 @@ def _row(pod: Pod, answer: Answer, change: Change | None) -> Row:
         checks=dict(answer.checks),
         figures=figures,
     )
-
-
-def _service(pod: Pod) -> str:
-    return _SHORT.get(pod.workload, pod.workload)
 
 
 def as_plain(picture: Picture) -> dict[str, Any]:

@@ -23,8 +23,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from rich.console import Console
 
+from cli.still import draw
 from cli.top_columns import COLUMNS, choose, duration
-from cli.top_view import View, draw, shorten, sparkline
+from cli.top_view import View, shorten, sparkline
 from deployer.top import Certificate, Database, Picture, Row, as_plain
 from deployer.top.picture import Condition, add_up, in_order
 
@@ -113,7 +114,7 @@ def test_the_machines_form_is_json_with_seconds_and_counts() -> None:
 
 
 def test_the_still_is_a_picture_that_loads_nothing() -> None:
-    drawn = draw(SEEN)
+    drawn = draw(View(SEEN), "./stampchat top")
 
     ET.fromstring(drawn)  # noqa: S314  # our own drawing
     assert "x2abc" in drawn
