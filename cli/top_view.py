@@ -62,6 +62,9 @@ class View:
         if self._picture is None:
             return
         yield from _flow(_totals(self._picture, self._history), width)
+        found = self._picture.certificate
+        if found is not None and found.problem:
+            yield from _wrapped(Text(f"Certificate: {found.problem.rstrip('.')}.", style="yellow"), width)
         yield Text("")
         yield from _table(self._picture.rows, width)
 
@@ -160,7 +163,7 @@ def shorten(name: str, width: int) -> str:
 def _line(row: Row, name_width: int, columns: Sequence[Column]) -> Text:
     from rich.text import Text
 
-    name = shorten(row.pod.removeprefix("stamp-chat-"), name_width)
+    name = shorten(row.pod.replace("stamp-chat-", ""), name_width)
     line = Text().append(f"{name:<{name_width}}", "" if row.condition == "ok" else _STYLES[row.condition])
     for column in columns:
         cell = column.read(row)

@@ -17,6 +17,7 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -75,6 +76,25 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_that_fails_is_left_out(w
     assert "It is not ready; its database: no answer in time." in told
     assert "Its metrics did not come within 3 s." in told
     assert shown[-1] == "q ends"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "told"),
+    [
+        (Certificate("2027-02-01T00:00:00Z", 64.6, ""), "certificate 65 days"),
+        (Certificate("", None, "Challenge a: pending, no such host"), "certificate none yet"),
+        (None, ""),
+    ],
+)
+def test_the_certificate_has_its_days_or_the_reason_why_there_is_none(
+    certificate: Certificate | None, told: str
+) -> None:
+    """Of a stack without one nothing is said."""
+    shown = "\n".join(lines(View(replace(SEEN, certificate=certificate)), 80))
+
+    assert told in shown
+    assert ("certificate" in shown.lower()) == bool(certificate)
+    assert ("Certificate: Challenge a: pending, no such host.\n" in shown) == bool(certificate and certificate.problem)
 
 
 def test_a_narrow_terminal_does_without_columns_and_a_wide_one_has_all() -> None:
