@@ -123,10 +123,7 @@ def find_prerequisites(config: StackConfig, api: ClusterApi, *, official_plugin:
     hosted = config.hosted
     assert hosted is not None  # noqa: S101  # asked of no other
     _judge_version(api.get("/version"), findings)
-    groups = {
-        str(group["name"]): [str(version["version"]) for version in group.get("versions") or []]
-        for group in api.get("/apis").get("groups") or []
-    }
+    groups = _served(api)
     if config.gateway.kind == "gateway-api":
         _judge_gateway_api(api, groups, findings)
     if hosted.install_platform:
@@ -142,6 +139,21 @@ def find_prerequisites(config: StackConfig, api: ClusterApi, *, official_plugin:
         _judge_operator(api, groups, findings)
     _judge_metrics(hosted, groups, findings)
     return findings
+
+
+def require_operator(api: ClusterApi, cluster: NamedCluster) -> None:
+    """Ask a cluster of ours for the one thing that it does not bring by itself, and that a stack may stand on.
+
+    Args:
+        api: the cluster.
+        cluster: its name.
+
+    Raises:
+        DeployError: it lacks.
+    """
+    findings = Findings()
+    _judge_operator(api, _served(api), findings)
+    require(findings, cluster, {})
 
 
 def require(findings: Findings, cluster: NamedCluster, databases: Mapping[str, str]) -> str:
@@ -164,6 +176,12 @@ def require(findings: Findings, cluster: NamedCluster, databases: Mapping[str, s
             advice="Nothing was changed. docs/configuration.md says what a managed cluster has to have.",
         )
     return ", ".join(findings.has)
+
+
+def _served(api: ClusterApi) -> dict[str, list[str]]:
+    """Return the versions of each group of kinds that a cluster knows."""
+    groups = api.get("/apis").get("groups") or []
+    return {str(group["name"]): [str(each["version"]) for each in group.get("versions") or []] for group in groups}
 
 
 def _judge_version(answer: Mapping[str, Any], findings: Findings) -> None:

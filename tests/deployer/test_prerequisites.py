@@ -11,7 +11,7 @@ import pytest
 from deployer.contexts import NamedCluster
 from deployer.errors import DeployError
 from deployer.kube import Kube
-from deployer.prerequisites import ClusterApi, Findings, find_prerequisites, require
+from deployer.prerequisites import ClusterApi, Findings, find_prerequisites, require, require_operator
 from infra.config import validate_stack
 from tests.conftest import EmbeddedCluster
 from tests.deployer.clusters import VERSION, serve_api, write_kubeconfig
@@ -83,6 +83,16 @@ def test_a_cluster_that_has_everything_is_summed_up() -> None:
     assert require(ambassador, CLUSTER, {}) == "Kubernetes 1.34.0, cert-manager, Emissary-ingress"
     assert (gateway_api.lacks, gateway_api.notes) == ([], [])
     assert require(gateway_api, CLUSTER, {}) == "Kubernetes 1.34.0, Gateway API 1.6.1 standard, cert-manager"
+
+
+def test_a_cluster_of_ours_is_asked_for_what_it_does_not_bring() -> None:
+    """Before the preview, in the same words."""
+    with pytest.raises(DeployError, match="lacks one thing") as caught:
+        require_operator(cast("ClusterApi", Answers(groups(apps="v1"))), CLUSTER)
+    assert "no podmonitors, prometheusrules in monitoring.coreos.com/v1" in caught.value.said
+    served = {"/apis/monitoring.coreos.com/v1": {"resources": [{"name": "podmonitors"}, {"name": "prometheusrules"}]}}
+    whole = Answers(groups(monitoring_coreos_com="v1"), served)
+    require_operator(cast("ClusterApi", whole), CLUSTER)
 
 
 def test_all_that_lacks_is_told_at_once() -> None:
