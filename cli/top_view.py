@@ -73,9 +73,9 @@ def _heading(picture: Picture) -> Text:
     from rich.text import Text
 
     counted = {word: sum(row.condition == word for row in picture.rows) for word in ("failing", "warning")}
-    said = ", ".join(f"{number} {word}" for word, number in counted.items() if number)
-    if not picture.rows:
-        said = "nothing is deployed"
+    words = [f"{number} {word}" for word, number in counted.items() if number]
+    words += [f"no pod of {service}" for service in picture.missing]
+    said = ", ".join(words) if picture.rows else "nothing is deployed"
     text = Text.assemble((picture.stack, "bold"), f" on {picture.cluster}, {picture.time[11:19]} UTC: ")
     text.append(said or f"all {len(picture.rows)} pods are well", style=_STYLES[picture.condition])
     if not picture.seconds:

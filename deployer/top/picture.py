@@ -9,6 +9,7 @@ from typing import Literal
 from deployer.top.figures import JOINS, REQUESTS, SHOUTS, WORST, Figures
 from deployer.top.scrape import Change, merge, quantile
 
+SERVICES = ("auth", "chat", "notifications")
 Condition = Literal["failing", "warning", "ok"]
 _ORDER: Mapping[Condition, int] = {"failing": 0, "warning": 1, "ok": 2}
 
@@ -103,6 +104,7 @@ class Picture:
         time: when, as ISO 8601 has it.
         seconds: what the rates and latencies are about; 0 on the first look, which has none.
         rows: the pods, the failing first and then the slowest.
+        missing: the services of which there is no pod at all.
         totals: of the whole deployment, by name.
         databases: of the three services.
         certificate: None where the stack has none.
@@ -113,13 +115,16 @@ class Picture:
     time: str
     seconds: float
     rows: tuple[Row, ...]
+    missing: tuple[str, ...]
     totals: Figures
     databases: tuple[Database, ...]
     certificate: Certificate | None
 
     @property
     def condition(self) -> Condition:
-        """The worst of the pods' conditions."""
+        """The worst of the pods' conditions; what is not there fails."""
+        if self.missing:
+            return "failing"
         return min((row.condition for row in self.rows), key=_ORDER.__getitem__, default="failing")
 
 

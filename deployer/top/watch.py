@@ -22,7 +22,7 @@ from deployer.top.errors import ProbeError
 from deployer.top.figures import Figures, read_figures
 from deployer.top.forward import forward, get
 from deployer.top.judge import judge
-from deployer.top.picture import Certificate, Picture, Row, add_up, in_order, read_databases
+from deployer.top.picture import SERVICES, Certificate, Picture, Row, add_up, in_order, read_databases
 from deployer.top.scrape import Change, Scrape, parse_scrape
 from deployer.workspace import Workspace
 
@@ -92,6 +92,7 @@ class Watch:
             time=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             seconds=max((change.seconds for change in changes.values()), default=0.0),
             rows=rows,
+            missing=tuple(name for name in SERVICES if name not in {row.service for row in rows}),
             totals=add_up(rows, changes),
             databases=read_databases(rows, changes),
             certificate=self._read_certificate(),

@@ -47,6 +47,7 @@ def picture(*rows: Row) -> Picture:
         time="2026-11-28T23:20:00+00:00",
         seconds=2.0,
         rows=ordered,
+        missing=(),
         totals=add_up(ordered, {}),
         databases=(Database("auth", "failing: no answer in time", 0, 10, None), Database("chat", "ok", 3, 10, 0.001)),
         certificate=Certificate("2027-02-01T00:00:00Z", 64.6, ""),
@@ -95,6 +96,14 @@ def test_the_certificate_has_its_days_or_the_reason_why_there_is_none(
     assert told in shown
     assert ("certificate" in shown.lower()) == bool(certificate)
     assert ("Certificate: Challenge a: pending, no such host.\n" in shown) == bool(certificate and certificate.problem)
+
+
+def test_a_service_without_a_pod_is_missed() -> None:
+    """Nobody else would say it."""
+    seen = replace(picture(SEEN.rows[2]), missing=("auth", "notifications"))
+
+    assert seen.condition == "failing"
+    assert "UTC: no pod of auth, no pod of notifications" in lines(View(seen), 118)[0]
 
 
 def test_a_narrow_terminal_does_without_columns_and_a_wide_one_has_all() -> None:

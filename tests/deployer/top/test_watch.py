@@ -172,5 +172,6 @@ def test_the_failing_stand_first_and_machines_can_read_it(watch: Watch) -> None:
     picture = watch.look()
 
     assert picture.rows[0].pod == "breaks"
+    assert picture.missing == ("auth", "notifications")
     assert picture.certificate is None
     assert json.loads(json.dumps(as_plain(picture), allow_nan=False))["condition"] == "failing"
