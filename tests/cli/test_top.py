@@ -23,10 +23,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner, Result
 
+from cli.app import app
 from cli.still import draw
 from cli.top_columns import COLUMNS, choose, duration
 from cli.top_view import View, shorten, sparkline
+from deployer.errors import DeployError
 from deployer.top import Certificate, Database, Picture, Row, as_plain
 from deployer.top.picture import Condition, add_up, in_order
 
@@ -250,3 +253,55 @@ def test_without_a_cluster_it_says_what_makes_one(tmp_path: Path) -> None:
     assert done.returncode in {1, 2}
     assert "Traceback" not in done.stderr
     assert "./stampchat up" in done.stderr
+
+
+class Looking:
+    """Be a deployment that is as it is."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def look(self) -> Picture:
+        return SEEN
+
+
+class LookingAtNothing(Looking):
+    """Be one that was never made."""
+
+    def look(self) -> Picture:
+        return replace(SEEN, rows=())
+
+
+def run(monkeypatch: pytest.MonkeyPatch, watch: type[Looking], *words: str) -> Result:
+    monkeypatch.setattr("deployer.top.Watch", watch)
+    return CliRunner().invoke(app, ["top", "--interval", "0.5", *words])
+
+
+def test_where_there_is_no_terminal_it_is_shown_once_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard error, in one sentence; the figures are the result."""
+    done = run(monkeypatch, Looking)
+
+    assert done.exit_code == 0
+    assert done.stderr == "This is no terminal that can be redrawn, so it is shown once, as --once does.\n"
+    assert "It is not ready; its database: no answer in time." in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_once_says_nothing_of_terminals_and_json_is_all_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With and without a picture beside it."""
+    plain, machine = run(monkeypatch, Looking, "--once"), run(monkeypatch, Looking, "--json")
+    drawn = run(monkeypatch, Looking, "--svg", str(tmp_path / "top.svg"))
+
+    assert plain.stderr == machine.stderr == drawn.stderr == ""
+    assert json.loads(machine.stdout)["rows"][0]["service"] == "auth"
+    assert drawn.stdout == ""
+    assert "x2abc" in (tmp_path / "top.svg").read_text(encoding="utf-8")
+
+
+def test_with_nothing_deployed_it_says_what_deploys(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(monkeypatch, LookingAtNothing, "--once")
+
+    assert isinstance(done.exception, DeployError)
+    assert str(done.exception) == "Nothing is deployed.\n`./stampchat up` deploys."
