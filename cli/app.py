@@ -29,6 +29,7 @@ from cli import (
     smoke,
     status,
     test,
+    top,
     uninstall,
     up,
     version,
@@ -55,7 +56,7 @@ _STACK_OPTIONS = ("--stack", "-s")
 # Verbs that take the stack as their first word, and by option as the others do.
 STACK_VERBS = (
     *("up", "preview", "rollback", "destroy", "smoke", "status", "dns", "drift", "history", "outputs", "graph", "env"),
-    *("render", "unlock", "backup", "restore"),
+    *("top", "render", "unlock", "backup", "restore"),
 )
 DEPLOY = "Deploy"
 WORK = "Work on it"
@@ -69,6 +70,7 @@ app.command(rich_help_panel=DEPLOY)(destroy.destroy)
 app.command(rich_help_panel=WORK)(local.local)
 app.command(rich_help_panel=LOOK)(smoke.smoke)
 app.command(rich_help_panel=LOOK)(status.status)
+app.command(rich_help_panel=LOOK)(top.top)
 app.command(rich_help_panel=LOOK)(logs.logs)
 app.command(rich_help_panel=LOOK)(dns.dns)
 app.command(rich_help_panel=LOOK)(drift.drift)

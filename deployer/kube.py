@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ class Pod:
         image: the digest of its first container's image, short.
         address: its address in the cluster.
         started: when, by the API server's clock.
+    internal_port: where it tells machines how it is; 0 for what is no service of ours.
         cores: what it used of processors lately; None where no metrics-server knows.
         memory_bytes: what it uses of memory; None where no metrics-server knows.
     """
@@ -41,6 +42,7 @@ class Pod:
     image: str
     address: str
     started: str
+    internal_port: int = 0
     cores: float | None = None
     memory_bytes: int | None = None
 
@@ -77,6 +79,7 @@ class Kube:
         Raises:
             DeployError: the cluster does not answer.
         """
+        from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
         try:
@@ -87,6 +90,12 @@ class Kube:
             ]
             usage = {name: used for namespace in NAMESPACES for name, used in self._usage(namespace).items()}
             return [replace(pod, **usage.get((pod.namespace, pod.name), {})) for pod in found]
+        except ApiException as error:
+            raise DeployError(
+                "The cluster does not let this user see the deployment's pods.",
+                said=f"{error.status} {error.reason}",
+                advice="Log in again with your cloud's command, or ask for the right to list pods.",
+            ) from error
         except (HTTPError, OSError) as error:
             raise DeployError(
                 "The cluster does not answer.", said=str(error), advice="`./stampchat up` starts and repairs it."
@@ -135,7 +144,14 @@ def parse_pod(item: Mapping[str, Any]) -> Pod:
         image=str(item["spec"]["containers"][0]["image"]).rpartition("@sha256:")[2][:12],
         address=status.get("pod_ip") or "",
         started=status["start_time"].isoformat(timespec="seconds") if status.get("start_time") else "",
+        internal_port=_internal_port(item["spec"]["containers"]),
     )
+
+
+def _internal_port(containers: Sequence[Mapping[str, Any]]) -> int:
+    """Find the port that a service of ours gives this name (infra/service.py)."""
+    ports = [port for container in containers for port in container.get("ports") or []]
+    return next((int(port["container_port"]) for port in ports if port.get("name") == "internal"), 0)
 
 
 def _workload(metadata: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ OLDEST = (1, 30)
 # What the tests run on.
 TESTED = (1, 34)
 SECONDS = 10
+_MONITORING = "monitoring.coreos.com"
 _GATEWAY_API = "gateway.networking.k8s.io"
 # What Traefik watches, and does not start without; Gateway API 1.5's standard channel has all of it.
 _GATEWAY_KINDS = ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "tlsroutes", "backendtlspolicies")
@@ -122,10 +123,7 @@ def find_prerequisites(config: StackConfig, api: ClusterApi, *, official_plugin:
     hosted = config.hosted
     assert hosted is not None  # noqa: S101  # asked of no other
     _judge_version(api.get("/version"), findings)
-    groups = {
-        str(group["name"]): [str(version["version"]) for version in group.get("versions") or []]
-        for group in api.get("/apis").get("groups") or []
-    }
+    groups = _served(api)
     if config.gateway.kind == "gateway-api":
         _judge_gateway_api(api, groups, findings)
     if hosted.install_platform:
@@ -137,8 +135,25 @@ def find_prerequisites(config: StackConfig, api: ClusterApi, *, official_plugin:
             )
     else:
         _judge_platform(config, groups, findings)
+    if config.observability.kind == "prometheus-operator":
+        _judge_operator(api, groups, findings)
     _judge_metrics(hosted, groups, findings)
     return findings
+
+
+def require_operator(api: ClusterApi, cluster: NamedCluster) -> None:
+    """Ask a cluster of ours for the one thing that it does not bring by itself, and that a stack may stand on.
+
+    Args:
+        api: the cluster.
+        cluster: its name.
+
+    Raises:
+        DeployError: it lacks.
+    """
+    findings = Findings()
+    _judge_operator(api, _served(api), findings)
+    require(findings, cluster, {})
 
 
 def require(findings: Findings, cluster: NamedCluster, databases: Mapping[str, str]) -> str:
@@ -161,6 +176,12 @@ def require(findings: Findings, cluster: NamedCluster, databases: Mapping[str, s
             advice="Nothing was changed. docs/configuration.md says what a managed cluster has to have.",
         )
     return ", ".join(findings.has)
+
+
+def _served(api: ClusterApi) -> dict[str, list[str]]:
+    """Return the versions of each group of kinds that a cluster knows."""
+    groups = api.get("/apis").get("groups") or []
+    return {str(group["name"]): [str(each["version"]) for each in group.get("versions") or []] for group in groups}
 
 
 def _judge_version(answer: Mapping[str, Any], findings: Findings) -> None:
@@ -225,6 +246,19 @@ def _judge_gateway_api(api: ClusterApi, groups: Mapping[str, list[str]], finding
             f"Gateway API{f' ({told})' if told else ''} lacks {', '.join(missing)}, which our gateway watches: upgrade "
             "its definitions to the standard channel of 1.5 or later."
         )
+
+
+def _judge_operator(api: ClusterApi, groups: Mapping[str, list[str]], findings: Findings) -> None:
+    served = groups.get(_MONITORING, [])
+    listed = api.get(f"/apis/{_MONITORING}/v1").get("resources") or [] if "v1" in served else []
+    missing = sorted({"podmonitors", "prometheusrules"} - {str(resource["name"]) for resource in listed})
+    if missing:
+        findings.lacks.append(
+            f"prometheus-operator is not whole in the cluster (no {', '.join(missing)} in {_MONITORING}/v1): install "
+            "it, or set stampchat:observability.kind to off."
+        )
+    else:
+        findings.has.append("prometheus-operator")
 
 
 def _judge_metrics(hosted: HostedConfig, groups: Mapping[str, list[str]], findings: Findings) -> None:

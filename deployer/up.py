@@ -21,7 +21,7 @@ from deployer.kube import Kube
 from deployer.mend import mend
 from deployer.outside import check_outside, client_trust
 from deployer.plugins import ensure_plugins
-from deployer.prerequisites import ClusterApi, find_prerequisites, require
+from deployer.prerequisites import ClusterApi, find_prerequisites, require, require_operator
 from deployer.preview import ShowOn, failure, plan, show_plan
 from deployer.project import write_project
 from deployer.pulumi_process import Pulumi
@@ -204,6 +204,9 @@ class _Run:
         self.url = info.url
         if forget_lost_cluster(self.workspace, self.options.stack, info.identity):
             display.line("the cluster is a new one: what the stack knew of the old one was set aside")
+        if self.config.observability.kind == "prometheus-operator":
+            named = find_cluster(self.workspace, self.settings)
+            require_operator(ClusterApi(Kube(self.workspace, self.settings).connection, named), named)
         return f"{info.name} at {info.address}"
 
     def join_images(self, display: Display) -> str:

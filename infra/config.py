@@ -16,6 +16,7 @@ from infra.errors import ConfigError
 from infra.hosted import DATABASE_URL_KEYS, MIGRATE_URL_KEYS, AcmeConfig, HostedConfig, read_hosted
 from infra.images import image_problems
 from infra.legacy_tokens import LegacyConfig, legacy_secret_problem, read_legacy_tokens
+from infra.observability.config import ObservabilityConfig, read_observability
 from infra.pull_secret import pull_secret_hosts, pull_secret_problems
 from infra.service_account import service_account_problems, service_account_project
 from infra.token_keys import public_key
@@ -32,6 +33,7 @@ __all__ = [
     "GatewayConfig",
     "HostedConfig",
     "LegacyConfig",
+    "ObservabilityConfig",
     "SecretText",
     "StackConfig",
     "bus_url_problems",
@@ -121,6 +123,7 @@ class StackConfig:
         secret_key_base: the generation of chat's own key.
         legacy_tokens: what the tokens of the system before ours are signed with, while they are accepted.
         gateway: how requests enter.
+        observability: who watches.
         hosted: what only prod has, else None.
     """
 
@@ -144,6 +147,7 @@ class StackConfig:
     secret_key_base: int
     legacy_tokens: LegacyConfig | None
     gateway: GatewayConfig
+    observability: ObservabilityConfig
     hosted: HostedConfig | None
 
 
@@ -199,6 +203,7 @@ def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]
         secret_key_base=reader.numbers("secretKeyBases", (1,))[-1],
         legacy_tokens=read_legacy_tokens(reader),
         gateway=_read_gateway(reader, place),
+        observability=read_observability(reader),
         hosted=hosted,
     )
     _check_firebase(reader, config)

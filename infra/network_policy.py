@@ -35,8 +35,6 @@ HTTP = 80
 HTTPS = 443
 # Anywhere but the cloud's own metadata.
 OUTSIDE = Peer(network="0.0.0.0/0", without=[METADATA_NETWORK])
-# Where a cluster's Prometheus usually is; metrics are on the internal port.
-MONITORING_NAMESPACE = "monitoring"
 
 
 class NetworkPolicies(Component):
@@ -85,8 +83,10 @@ def solver_policy(namespace: str, gateway: Peer) -> dict[str, Any]:
 def _service_policy(application: Application, config: StackConfig) -> dict[str, Any]:
     ingress = [Flow(_gateway(config), [application.public_port])]
     ingress += [Flow(Peer(name=call.caller.name), [call.port]) for call in CALLS if call.callee == application]
-    if config.hosted is not None:
-        ingress.append(Flow(Peer(namespace=MONITORING_NAMESPACE), [application.internal_port]))
+    watched = config.observability
+    # A managed cluster's Prometheus may be let in before the rest of it is wanted.
+    if config.hosted is not None or watched.kind != "off":
+        ingress.append(Flow(Peer(namespace=watched.namespace), [application.internal_port]))
     egress = _database_flows(application, config)
     if config.otlp_endpoint:
         egress.append(_collector_flow(config.otlp_endpoint))

@@ -171,6 +171,16 @@ class Values:
             value = None
         return Values(value or {}, f"{self._path}{key}.", self.problems)
 
+    def mapping(self, key: str) -> dict[str, str]:
+        """Return a mapping of words to words; an absent one is empty."""
+        value = self._take(key)
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping) or not all(isinstance(item, str) for item in value.values()):
+            self.problem(key, "is not a mapping of words to words")
+            return {}
+        return {str(name): str(item) for name, item in value.items()}
+
     def reject_unread(self, reason: str = "is not a key that this program knows") -> None:
         """Report every key that nothing has read: misspelt, or of another place."""
         for key in sorted(set(self._values) - self._read):

@@ -79,6 +79,11 @@ class Database:
         idle = self._pool.get_idle_size()
         return self._pool.get_size() - idle, idle
 
+    @property
+    def most(self) -> int:
+        """How many connections there may be."""
+        return self._pool.get_max_size()
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend one connection; do nothing else than SQL while holding it, and leave no state in its session.

@@ -106,6 +106,7 @@ def watch_database(health: Health, metrics: Metrics, database: Database, migrati
     """
     needed = len(load_migrations(migrations))
     metrics.migration.labels("needed").set(needed)
+    metrics.database_pool_size.set(database.most)
     database.on_lend = metrics.database_wait.observe
     metrics.database_connections.labels("used").set_function(lambda: database.count()[0])
     metrics.database_connections.labels("idle").set_function(lambda: database.count()[1])

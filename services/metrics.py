@@ -59,6 +59,9 @@ class Metrics:
         self.database_connections = Gauge(
             "stampchat_database_connections", "Connections to the database.", ("state",), registry=registry
         )
+        self.database_pool_size = Gauge(
+            "stampchat_database_pool_size", "Connections that the pool may open.", registry=registry
+        )
         self.database_wait = Histogram(
             "stampchat_database_wait_seconds", "Time to get a connection.", buckets=SECONDS, registry=registry
         )

@@ -15,6 +15,7 @@ from infra.database import Database
 from infra.images import Images
 from infra.namespace import Namespace
 from infra.network_policy import NetworkPolicies
+from infra.observability.component import Observability
 from infra.secrets import Secrets
 from infra.service import Service
 
@@ -57,6 +58,8 @@ def deploy_application(config: StackConfig, images: Images, root: Path) -> Appli
     for application in (NOTIFICATIONS, CHAT, AUTH):
         service = Service(application, config, images.services, secrets.checksums, options(provider, last))
         last = [service]
+    if config.observability.kind == "prometheus-operator":
+        Observability("observability", config.observability, options(provider, last))
     return Application(provider, service)
 
 

@@ -79,6 +79,7 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
             extensions=features.extensions,
             owned=settings.owns_sockets,
         )
+        counted.gauge("sockets_limit", "Sockets that may be open, here.", lambda: settings.limits.sockets)
         counted.gauge("rooms", "Rooms with somebody in them, here.", rooms.__len__)
         counted.gauge("writer_queue", "Messages and changes that wait to be stored.", chat.count_waiting)
         apps = _create_apps(settings, database, metrics)

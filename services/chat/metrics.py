@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -40,6 +42,13 @@ class ChatMetrics:
         self.shout_seconds = Histogram(
             "stampchat_shout_seconds", "From a shout to its broadcast.", buckets=SECONDS, registry=registry
         )
+
+    @contextmanager
+    def time_shout(self) -> Iterator[None]:
+        """Time one, unless it is refused: that has no broadcast."""
+        started = perf_counter()
+        yield
+        self.shout_seconds.observe(perf_counter() - started)
 
     def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when it is scraped, such as the length of a queue."""

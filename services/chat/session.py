@@ -173,7 +173,7 @@ class Session:
             # Sent behind a join that was refused.
             raise Refusal("unmatched topic")
         elif message.event == "shout":
-            with self._shared.metrics.shout_seconds.time(), span("shout"):
+            with self._shared.metrics.time_shout(), span("shout"):
                 await chat.shout(seat, channel.topic, message.payload)
         elif message.event == "stamp":
             await chat.stamp(seat, channel.topic, message.payload)

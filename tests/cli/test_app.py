@@ -17,7 +17,7 @@ from cli.app import STACK_VERBS, app, hoist
 from cli.display import PlainDisplay, elapsed
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ["up", "preview", "destroy", "status", "outputs", "logs", "smoke", "env", "graph"]
+VERBS = ["up", "preview", "destroy", "status", "top", "outputs", "logs", "smoke", "env", "graph"]
 VERBS += ["test", "uninstall", "version"]
 GROUPS = ["cluster", "images"]
 

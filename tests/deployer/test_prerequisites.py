@@ -11,7 +11,7 @@ import pytest
 from deployer.contexts import NamedCluster
 from deployer.errors import DeployError
 from deployer.kube import Kube
-from deployer.prerequisites import ClusterApi, Findings, find_prerequisites, require
+from deployer.prerequisites import ClusterApi, Findings, find_prerequisites, require, require_operator
 from infra.config import validate_stack
 from tests.conftest import EmbeddedCluster
 from tests.deployer.clusters import VERSION, serve_api, write_kubeconfig
@@ -49,6 +49,9 @@ FULL = groups(
 )
 
 
+WATCHED = {**PROD, "stampchat:observability": '{"kind": "prometheus-operator"}'}
+
+
 class Answers:
     """Answer as a cluster's API would."""
 
@@ -80,6 +83,16 @@ def test_a_cluster_that_has_everything_is_summed_up() -> None:
     assert require(ambassador, CLUSTER, {}) == "Kubernetes 1.34.0, cert-manager, Emissary-ingress"
     assert (gateway_api.lacks, gateway_api.notes) == ([], [])
     assert require(gateway_api, CLUSTER, {}) == "Kubernetes 1.34.0, Gateway API 1.6.1 standard, cert-manager"
+
+
+def test_a_cluster_of_ours_is_asked_for_what_it_does_not_bring() -> None:
+    """Before the preview, in the same words."""
+    with pytest.raises(DeployError, match="lacks one thing") as caught:
+        require_operator(cast("ClusterApi", Answers(groups(apps="v1"))), CLUSTER)
+    assert "no podmonitors, prometheusrules in monitoring.coreos.com/v1" in caught.value.said
+    served = {"/apis/monitoring.coreos.com/v1": {"resources": [{"name": "podmonitors"}, {"name": "prometheusrules"}]}}
+    whole = Answers(groups(monitoring_coreos_com="v1"), served)
+    require_operator(cast("ClusterApi", whole), CLUSTER)
 
 
 def test_all_that_lacks_is_told_at_once() -> None:
@@ -116,6 +129,15 @@ def test_all_that_lacks_is_told_at_once() -> None:
             "Gateway API lacks grpcroutes, tlsroutes, backendtlspolicies, which our gateway watches",
         ),
         ({**PROD, "stampchat:platform": '{"install": true}'}, groups(apps="v1"), "a stand-in serves here"),
+        (WATCHED, FULL, "prometheus-operator is not whole in the cluster (no podmonitors, prometheusrules in"),
+        (
+            WATCHED,
+            {
+                **groups(cert__manager_io="v1", getambassador_io="v3alpha1", monitoring_coreos_com="v1"),
+                "/apis/monitoring.coreos.com/v1": {"resources": [{"name": "podmonitors"}]},
+            },
+            "(no prometheusrules in monitoring.coreos.com/v1): install it",
+        ),
     ],
 )
 def test_what_is_there_and_too_old_is_told_as_such(values: dict[str, Any], answers: dict[str, Any], said: str) -> None:

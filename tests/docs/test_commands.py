@@ -14,7 +14,7 @@ from infra.config import validate_stack
 from infra.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # In a sentence, a table or a block; `…` and what follows stands for whatever fits there.
 COMMAND = re.compile(r"\./stampchat((?: +[^`\n|#&;)]+)?)")
 KEY = re.compile(r"stampchat:(\w+)")

@@ -83,6 +83,9 @@ OPTIONS = {
     "stampchat:platform": '{"install": true}',
     "stampchat:autoscaling": '{"sockets": 4000}',
     "stampchat:otlpEndpoint": "http://collector.tracing.svc:4318",
+    "stampchat:observability": json.dumps(
+        {"kind": "prometheus-operator", "namespace": "watching", "labels": {"release": "kube-prometheus-stack"}}
+    ),
     "stampchat:databaseCa": make_authority(),
     "stampchat:chatMigrateDatabaseUrl": OWNER_URL,
 }

@@ -27,7 +27,13 @@ pytestmark = pytest.mark.timeout(1800)
 
 KUBE_SCORE = "github.com/zegl/kube-score/cmd/kube-score@v1.20.0"
 LOCK = ROOT / "requirements-judges.lock"
-STACKS: dict[str, Mapping[str, object]] = {"dev": DEV, "prod": PROD, "prod-gateway-api": PROD_GATEWAY_API}
+WATCHED = {**PROD, "stampchat:observability": '{"kind": "prometheus-operator"}'}
+STACKS: dict[str, Mapping[str, object]] = {
+    "dev": DEV,
+    "prod": PROD,
+    "prod-gateway-api": PROD_GATEWAY_API,
+    "prod-watched": WATCHED,
+}
 # What is wrong whoever judges: runs as root, with privileges, from a tag, without limits or probes, one pod, no policy.
 WRONG = """
 apiVersion: apps/v1

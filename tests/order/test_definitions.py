@@ -30,9 +30,12 @@ AMBASSADOR = pytest.mark.skipif(
     not EMISSARYS.exists(),
     reason=f"NOT TESTED: Ambassador's objects on a real server; Emissary's definitions are not at {EMISSARYS}",
 )
+PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 NAMESPACE = "definitions"
 # Ours to be created and read back: nobody in this cluster acts on them.
 KINDS = {"Listener", "Host", "Mapping", "ClusterIssuer", "Certificate", "GatewayClass", "Gateway", "HTTPRoute"}
+KINDS |= {"PodMonitor", "PrometheusRule"}
+WATCHED = {"stampchat:observability": '{"kind": "prometheus-operator", "labels": {"release": "kube-prometheus-stack"}}'}
 # What the server itself adds by its definitions' own defaults, each meant: a path in the object, and its value.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "Gateway": {"spec.listeners.tls.certificateRefs.group": ""},
@@ -53,7 +56,8 @@ def objects(embedded_cluster: EmbeddedCluster) -> Iterator[Objects]:
     """Speak with a cluster that knows every kind of stack prod's, and leave it as it was."""
     found = Objects(embedded_cluster.info.kubeconfig)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    made = [item for item in (*_emissarys(), *_cert_managers()) if found.get(item) is None]
+    definitions = (*_emissarys(), *_cert_managers(), *_prometheus_operators())
+    made = [item for item in definitions if found.get(item) is None]
     for item in (namespace, *made):
         found.apply(item)
     eventually(lambda: all(_established(found.get(item)) for item in made), "every definition is served")
@@ -79,6 +83,14 @@ def _cert_managers() -> Iterator[Json]:
         yield item
 
 
+def _prometheus_operators() -> Iterator[Json]:
+    """Read the two definitions that a stack asks for."""
+    folder = go_module(PROMETHEUS_OPERATOR) / "example" / "prometheus-operator-crd"
+    for kind in ("podmonitors", "prometheusrules"):
+        text = (folder / f"monitoring.coreos.com_{kind}.yaml").read_text(encoding="utf-8")
+        yield yaml.load(text, yaml.CSafeLoader)
+
+
 def _established(definition: Json | None) -> bool:
     conditions = ((definition or {}).get("status") or {}).get("conditions") or []
     return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
@@ -86,8 +98,13 @@ def _established(definition: Json | None) -> bool:
 
 @pytest.mark.parametrize(
     ("config", "expected"),
-    [pytest.param(PROD, 10, marks=AMBASSADOR), (PROD_GATEWAY_API, 6)],
-    ids=["ambassador", "gateway-api"],
+    [
+        pytest.param(PROD, 10, marks=AMBASSADOR),
+        (PROD_GATEWAY_API, 6),
+        # Three PodMonitors and the rules besides.
+        ({**PROD_GATEWAY_API, **WATCHED}, 10),
+    ],
+    ids=["ambassador", "gateway-api", "watched"],
 )
 def test_each_object_is_taken_strictly_and_read_back_equal(
     objects: Objects, config: dict[str, str], expected: int, tmp_path: Path
@@ -148,11 +165,14 @@ def _added(there: Any, sent: Any, path: str) -> Iterator[tuple[str, Any]]:
         pytest.param("Host", {"requestPolicy": {"insecure": {"action": "Ignore"}}}, "action", marks=AMBASSADOR),
         pytest.param("Listener", {"protocol": "GOPHER"}, "protocol", marks=AMBASSADOR),
         ("Certificate", {"dnsName": "a.example"}, "dnsName"),
+        ("PodMonitor", {"podMetricsEndpoint": []}, "podMetricsEndpoint"),
+        ("PrometheusRule", {"groups": [{"name": "a", "rules": [{"alert": "A"}]}]}, "expr"),
     ],
 )
 def test_the_server_does_refuse(objects: Objects, tmp_path: Path, kind: str, spoil: Json, said: str) -> None:
     """Self-test: a misspelt field and a wrong value are errors, not silence."""
-    manifest = next(item for item in objects_of("prod", PROD, IMAGES, tmp_path) if item["kind"] == kind)
+    config = {**PROD, **WATCHED}
+    manifest = next(item for item in objects_of("prod", config, IMAGES, tmp_path) if item["kind"] == kind)
     manifest["metadata"]["namespace"] = NAMESPACE
     manifest["spec"] |= spoil
 
@@ -161,7 +181,9 @@ def test_the_server_does_refuse(objects: Objects, tmp_path: Path, kind: str, spo
 
 
 @pytest.mark.parametrize(
-    "config", [pytest.param(PROD, marks=AMBASSADOR), PROD_GATEWAY_API], ids=["ambassador", "gateway-api"]
+    "config",
+    [pytest.param(PROD, marks=AMBASSADOR), {**PROD_GATEWAY_API, **WATCHED}],
+    ids=["ambassador", "gateway-api"],
 )
 def test_a_rendered_stack_is_what_kubectl_applies(
     embedded_cluster: EmbeddedCluster, objects: Objects, config: dict[str, str], tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from kubernetes.client import ApiClient, ApiException, AppsV1Api, AutoscalingV2Api, CoreV1Api, PolicyV1Api
 from kubernetes.config import new_client_from_config
 
+from tests.order.objects import eventually
 from tests.prod.ground import Ground
 
 pytestmark = pytest.mark.cluster
@@ -113,6 +115,25 @@ def test_secrets_are_set_valid_and_lead_to_databases_that_answer(ground: Ground)
     checked = ground.checkout.json("secrets", "check", "--stack", "prod", "--reach")
 
     assert checked["well"]
+
+
+def test_top_sees_every_pod_each_database_and_how_long_the_certificate_lasts(ground: Ground) -> None:
+    """Through policies that let nobody in; pods of a busy machine may answer late."""
+
+    def seen() -> bool:
+        looked.update(ground.checkout.json("top", "--stack", "prod", "--once"))
+        return not [row for row in looked["rows"] if row["problems"]]
+
+    looked: dict[str, Any] = {}
+    eventually(seen, "a look at which every pod is well")
+
+    counted = Counter(row["service"] for row in looked["rows"])
+    assert counted == {"auth": 3, "chat": 3, "notifications": 3, "gateway": 3}
+    assert {found["service"]: found["state"] for found in looked["databases"]} == dict.fromkeys(
+        ("auth", "chat", "notifications"), "ok"
+    )
+    assert {row["figures"]["replicas"] for row in looked["rows"] if row["service"] == "chat"} == {3}
+    assert 0 < looked["certificate"]["days"] < 100
 
 
 def test_nothing_changes_when_nothing_has_changed(ground: Ground) -> None:

@@ -139,6 +139,17 @@ class TestSession:
 
         assert [frame[3] for frame in self.wire.frames] == ["phx_reply", "shout"]
 
+    async def test_a_shout_is_timed_and_one_that_is_refused_is_not(self) -> None:
+        """Only what is told counts as a message."""
+        metrics = self.shared.metrics
+        with metrics.time_shout():
+            pass
+        with pytest.raises(Refusal), metrics.time_shout():
+            raise Refusal("unknown event")
+
+        (family,) = metrics.shout_seconds.collect()
+        assert [sample.value for sample in family.samples if sample.name.endswith("_count")] == [1]
+
     async def test_what_the_replay_holds_is_not_told_again(self) -> None:
         """Skip what is in the reply, however late its broadcast comes."""
         self.push("phx_join", {"last_message_id": 3})

@@ -1,0 +1,194 @@
+"""A real Prometheus scrapes the running services with the very rules, a service is broken, and its alert fires."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+import yaml
+
+from infra.catalogue import APPLICATIONS
+from infra.observability.alerts import PREFIX, rule_groups
+from tests.prometheus import prometheus_programs
+from tests.services.conftest import Databases
+from tests.services.processes import Fleet
+
+SECONDS = 120.0
+SERVICES = ("notifications", "chat", "auth")
+JOBS = {application.key: application.name for application in APPLICATIONS}
+_DURATION = re.compile(r"\[\d+[smh]\]")
+
+
+def hasten(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make rules impatient, and change nothing else: each waits a second, and looks back over ten.
+
+    Thus an alert that takes minutes in production takes seconds here; series, limits, labels and words stay.
+    """
+    return [
+        {
+            **group,
+            "interval": "1s",
+            "rules": [{**rule, "for": "1s", "expr": _DURATION.sub("[10s]", rule["expr"])} for rule in group["rules"]],
+        }
+        for group in groups
+    ]
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """Be a Prometheus that runs.
+
+    Attributes:
+        url: where it answers.
+        client: what asks.
+    """
+
+    url: str
+    client: aiohttp.ClientSession
+
+    async def get(self, path: str) -> Any:
+        async with self.client.get(f"{self.url}/api/v1/{path}") as response:
+            return (await response.json())["data"]
+
+    async def firing(self, name: str) -> list[Mapping[str, str]]:
+        """Return the labels of each instance of an alert that fires."""
+        alerts = (await self.get("alerts"))["alerts"]
+        wanted = [alert for alert in alerts if alert["labels"]["alertname"] == f"{PREFIX}{name}"]
+        return [alert["labels"] for alert in wanted if alert["state"] == "firing"]
+
+    async def until_scraped(self) -> None:
+        """Wait until each service has been scraped with success, and each rule has been evaluated in health."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                targets = (await self.get("targets"))["activeTargets"]
+                groups = (await self.get("rules"))["groups"]
+                rules = [rule for group in groups for rule in group["rules"]]
+                up = [target for target in targets if target["health"] == "up"]
+                if len(up) == len(SERVICES) and rules and all(rule["health"] == "ok" for rule in rules):
+                    return
+                await asyncio.sleep(0.2)
+
+    async def until_firing(self, name: str) -> Mapping[str, str]:
+        """Wait until an alert fires; return its labels."""
+        async with asyncio.timeout(SECONDS):
+            while not (firing := await self.firing(name)):  # noqa: ASYNC110  # another process's alert has no event
+                await asyncio.sleep(0.2)
+        return firing[0]
+
+    async def until_silent(self, name: str) -> None:
+        """Wait until an alert does not fire: before the first scrape each service is absent."""
+        async with asyncio.timeout(SECONDS):
+            while await self.firing(name):  # noqa: ASYNC110  # the same
+                await asyncio.sleep(0.2)
+
+
+@contextmanager
+def prometheus_process(folder: Path, fleet: Fleet) -> Iterator[str]:
+    """Run Prometheus against a fleet; return where it answers."""
+    (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": hasten(rule_groups("docs/alerts"))}))
+    jobs = [
+        {"job_name": JOBS[name], "static_configs": [{"targets": [urlsplit(fleet.started[name].internal).netloc]}]}
+        for name in SERVICES
+    ]
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["rules.yaml"],
+        "scrape_configs": jobs,
+    }
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    log = folder / "prometheus.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                prometheus_programs() / "prometheus",
+                f"--config.file={folder / 'prometheus.yaml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                "--web.listen-address=127.0.0.1:0",
+            ],
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield _address(process, log)
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Read in its log which port it got."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        said = log.read_text()
+        found = re.search(r'msg="Listening on" address=(\S+)', said)
+        if found:
+            return f"http://{found[1]}"
+        assert process.poll() is None, said
+        assert time.monotonic() < deadline, said
+        time.sleep(0.1)
+
+
+@pytest.fixture
+async def fleet(databases: Databases, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Run the three services."""
+    made = Fleet(tmp_path, {name: await databases.make() for name in SERVICES})
+    try:
+        await made.start_all()
+        yield made
+    finally:
+        await made.kill()
+
+
+@pytest.fixture
+async def prometheus(fleet: Fleet, client: aiohttp.ClientSession, tmp_path: Path) -> AsyncIterator[Prometheus]:
+    """Have them watched."""
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    with prometheus_process(folder, fleet) as url:
+        found = Prometheus(url, client)
+        async with asyncio.timeout(SECONDS):
+            while True:
+                try:
+                    await found.until_scraped()
+                    break
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.2)
+        yield found
+
+
+async def test_what_breaks_is_alerted_and_what_does_not_is_not(
+    fleet: Fleet, prometheus: Prometheus, databases: Databases, client: aiohttp.ClientSession
+) -> None:
+    """First the database of auth is taken away, then chat is killed."""
+    await prometheus.until_silent("ServiceDown")
+    assert await prometheus.firing("Errors") == []
+
+    name = fleet.databases["auth"].url.reveal().partition("?")[0].rpartition("/")[2]
+    await databases.admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    databases.made.remove(name)
+    logins = asyncio.create_task(_log_in_for_ever(client, fleet.started["auth"].public))
+    errors = await prometheus.until_firing("Errors")
+    logins.cancel()
+    assert (errors["job"], errors["severity"]) == ("stamp-chat-auth", "critical")
+    assert await prometheus.firing("ServiceDown") == []
+
+    fleet.started["chat"].running.kill()
+    down = await prometheus.until_firing("ServiceDown")
+    assert (down["service"], down["severity"]) == ("chat", "critical")
+
+
+async def _log_in_for_ever(client: aiohttp.ClientSession, url: str) -> None:
+    while True:
+        async with client.post(f"{url}/login", json={"authProvider": "dev", "token": "Ada"}) as response:
+            assert response.status == 503
+        await asyncio.sleep(0.1)
