@@ -90,6 +90,11 @@ class Layout:
         return self.folder / "routes.yaml"
 
     @property
+    def page(self) -> Path:
+        """The web page, where it could be built."""
+        return self.folder / "page"
+
+    @property
     def lock(self) -> Path:
         """The file that the one running `local` holds."""
         return self.folder / "lock"
