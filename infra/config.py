@@ -20,6 +20,7 @@ from infra.pull_secret import pull_secret_hosts, pull_secret_problems
 from infra.service_account import service_account_problems, service_account_project
 from infra.token_keys import public_key
 from infra.values import NAMESPACE, SecretText, Values
+from infra.web import WebConfig, read_web
 
 __all__ = [
     "DATABASE_URL_KEYS",
@@ -121,6 +122,7 @@ class StackConfig:
         secret_key_base: the generation of chat's own key.
         legacy_tokens: what the tokens of the system before ours are signed with, while they are accepted.
         gateway: how requests enter.
+        web: the web page, or None where it is off.
         hosted: what only prod has, else None.
     """
 
@@ -144,6 +146,7 @@ class StackConfig:
     secret_key_base: int
     legacy_tokens: LegacyConfig | None
     gateway: GatewayConfig
+    web: WebConfig | None
     hosted: HostedConfig | None
 
 
@@ -175,6 +178,7 @@ def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]
     hosted = read_hosted(reader) if place == "prod" else None
     login = _read_login(reader, place)
     push: Push = reader.choice("push", ("off", "fcm"), "off")
+    project = reader.text("firebaseProjectId") if "google" in login else ""
     replicas = reader.integer("replicas", 1 if place == "dev" else 3, least=1 if place == "dev" else 2, most=100)
     config = StackConfig(
         place=place,
@@ -183,7 +187,7 @@ def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]
         images_file=reader.text("imagesFile", DEFAULT_IMAGES_FILE),
         login=login,
         push=push,
-        firebase_project_id=reader.text("firebaseProjectId") if "google" in login else "",
+        firebase_project_id=project,
         firebase_service_account=reader.secret("firebaseServiceAccount") if push == "fcm" else None,
         allowed_origins=reader.words("allowedOrigins"),
         log_level=reader.choice("logLevel", ("debug", "info", "warning", "error"), "info"),
@@ -199,6 +203,7 @@ def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]
         secret_key_base=reader.numbers("secretKeyBases", (1,))[-1],
         legacy_tokens=read_legacy_tokens(reader),
         gateway=_read_gateway(reader, place),
+        web=read_web(reader, default=place == "dev", login=login, project=project),
         hosted=hosted,
     )
     _check_firebase(reader, config)

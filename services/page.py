@@ -1,4 +1,4 @@
-"""Serve the web page: files that a build named by their content, from memory, each with the headers that keep it safe."""
+"""Serve the web page: files that a build named by their content, from memory, with headers that keep it safe."""
 
 from __future__ import annotations
 

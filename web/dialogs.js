@@ -134,6 +134,7 @@ export const initial = (name) => [...name.trim()][0]?.toLocaleUpperCase() ?? "?"
 export const account = (user) =>
   open("Your account", (close) => [
     h("p", {}, "You are ", said(user.name ?? "somebody without a name", "bdi", { class: "strong" }), "."),
+    h("p", { class: "small" }, h("a", { href: document.querySelector("link[rel=license]").href, target: "_blank" }, "What this page is made with")),
     h("div", { class: "buttons" }, h("button", { type: "button", class: "danger", onclick: () => close("delete") }, "Delete account"), h("button", { type: "button", "data-focus": true, onclick: () => close("out") }, icon(...ICONS.out), "Log out")),
   ]);
 

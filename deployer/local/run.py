@@ -20,6 +20,7 @@ from deployer.local.keys import ensure_keys
 from deployer.local.lan import find_addresses, lan_lines
 from deployer.local.layout import SERVICES, Layout, Service, load_layout
 from deployer.local.options import Firebase, LocalOptions, load_firebase
+from deployer.local.page import publish
 from deployer.local.places import Places, choose_places
 from deployer.local.postgres import Postgres, end_orphan
 from deployer.local.process import Program
@@ -27,8 +28,6 @@ from deployer.local.service import await_answer, migration, service_program
 from deployer.local.settings import GRACE_SECONDS, write_database_urls
 from deployer.local.unit import Unit
 from deployer.local.watch import affected, changed_files, is_page, syntax_problem
-from deployer.report import Silent
-from deployer.web import publish_page
 from deployer.workspace import Workspace
 
 # A new database and its write-ahead log take some 60 MB.
@@ -36,7 +35,6 @@ _NEEDED_BYTES = 200 * 1024 * 1024
 _STOPPED = 130
 # After a change nobody is told that a service is back which takes longer than this; its own lines say why.
 _BACK_SECONDS = 20
-_NO_PAGE = "<!doctype html><title>StampChat</title><p>The page could not be built; the window of `local` says why."
 
 
 def run(workspace: Workspace, options: LocalOptions, stream: TextIO) -> int:
@@ -71,8 +69,8 @@ def run(workspace: Workspace, options: LocalOptions, stream: TextIO) -> int:
             raise _unwritable(error, layout) from error
         console = Console(stream, layout.logs, as_json=options.as_json, colour=options.colour, quiet=options.quiet)
         try:
-            _publish(workspace, layout, console)
-            return asyncio.run(Local(layout, places, firebase, options, console, workspace).run())
+            publish(layout, console)
+            return asyncio.run(Local(layout, places, firebase, options, console).run())
         finally:
             console.close()
 
@@ -86,19 +84,11 @@ class Local:
         firebase: who vouches for people.
         options: what the user asks for.
         console: where it is shown.
-        workspace: the checkout.
     """
 
     def __init__(
-        self,
-        layout: Layout,
-        places: Places,
-        firebase: Firebase,
-        options: LocalOptions,
-        console: Console,
-        workspace: Workspace,
+        self, layout: Layout, places: Places, firebase: Firebase, options: LocalOptions, console: Console
     ) -> None:
-        self._workspace = workspace
         self._layout = layout
         self._places = places
         self._options = options
@@ -202,9 +192,7 @@ class Local:
         first = sorted(str(path.relative_to(root)) for path in changed)
         more = f" and {len(first) - 1} more" if len(first) > 1 else ""
         self._console.tell(f"{first[0]}{more} changed: {names} anew")
-        if is_page(root, changed) and not await asyncio.to_thread(
-            _publish, self._workspace, self._layout, self._console
-        ):
+        if is_page(root, changed) and not await asyncio.to_thread(publish, self._layout, self._console):
             return
         started = time.monotonic()
         came = await asyncio.gather(*(self._units_anew(service) for service in services))
@@ -254,19 +242,6 @@ class Local:
         await self._database.stop()
         await asyncio.gather(*self._keepers, return_exceptions=True)
         self._console.tell("ended" if not self._killed else "killed")
-
-
-def _publish(workspace: Workspace, layout: Layout, console: Console) -> bool:
-    """Build the page, and tell whether that went well; without it everything else still serves."""
-    try:
-        publish_page(workspace.root / "web", layout.page, cache=workspace.cache, report=Silent())
-    except DeployError as error:
-        console.tell(f"the page is not built: {error}", level="error")
-        if not layout.page.is_dir():
-            layout.page.mkdir()
-            (layout.page / "index.html").write_text(_NO_PAGE, encoding="utf-8")
-        return False
-    return True
 
 
 async def _nothing() -> str:

@@ -7,6 +7,7 @@ import is named anew, since a name that changes with its content may be kept by 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ PREFIX = "/web/"
 INDEX = "index.html"
 STYLE = "style.css"
 NOTICES = "licences.txt"
+# For an SBOM alone; it is not served.
+PACKAGES = "packages.json"
 _MAIN = "main.js"
 _DIGITS = 12
 # import … from "x", import "x", import("x"), export … from "x"; each on one line, as all of ours are written.
@@ -45,9 +48,10 @@ def build_page(web: Path, modules: Mapping[str, Module]) -> dict[str, bytes]:
     styles = sorted((web / "style").glob("*.css"))
     style = files.add(STYLE, b"".join(path.read_bytes() for path in styles))
     icon = files.add("icon.svg", (web / "icon.svg").read_bytes())
-    files.add(NOTICES, _notices(modules))
+    notices = files.add(NOTICES, _notices(modules))
+    files.content[PACKAGES] = _packages(modules)
     index = (web / INDEX).read_text(encoding="utf-8")
-    for name, published in ((_MAIN, main), (STYLE, style), ("icon.svg", icon)):
+    for name, published in ((_MAIN, main), (STYLE, style), ("icon.svg", icon), (NOTICES, notices)):
         index = index.replace(f'"{name}"', f'"{PREFIX}{published}"')
     # What main imports is fetched at once, and not one after the other as each is read.
     early = "".join(
@@ -128,6 +132,14 @@ class _Scripts:
                 f"web/{importer} imports {match['name']!r}, which is neither in web/ nor in package.json."
             )
         return f'{match["head"]}"./{self.publish(name)}"{match["tail"]}'
+
+
+def _packages(modules: Mapping[str, Module]) -> bytes:
+    listed = [
+        {"name": module.name, "version": module.version, "licence": module.licence, "notice": module.notice}
+        for module in modules.values()
+    ]
+    return json.dumps(listed, indent=1).encode()
 
 
 def _notices(modules: Mapping[str, Module]) -> bytes:

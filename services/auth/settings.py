@@ -23,6 +23,8 @@ PUBLIC_PORT = 3000
 INTERNAL_PORT = 3010
 LOGINS = ("dev", "google")
 DAY = 86_400
+# Where a browser signs in with Google: https://cloud.google.com/identity-platform/docs/reference/rest
+IDENTITY_URL = "https://identitytoolkit.googleapis.com"
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,13 @@ def _load_page(source: Source, logins: tuple[str, ...]) -> PageSettings | None:
     folder = source.folder("WEB_DIR")
     if folder.is_dir() and not (folder / INDEX).is_file():
         source.problem("WEB_DIR", f"names {folder}, which holds no {INDEX}")
-    return PageSettings(folder, {"logins": list(logins)})
+    key = source.text("WEB_FIREBASE_API_KEY", "")
+    # A way to log in that the page cannot go is not offered there.
+    ways = [login for login in logins if login != "google" or key]
+    if "google" not in ways:
+        return PageSettings(folder, {"logins": ways})
+    identity = source.url("WEB_IDENTITY_URL", IDENTITY_URL)
+    return PageSettings(folder, {"logins": ways, "firebase": {"apiKey": key, "identity": identity}}, [identity])
 
 
 def _load_private_key(source: Source, token_keys: PublicKeys) -> Secret:
