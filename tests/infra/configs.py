@@ -68,12 +68,12 @@ PROD = {
     },
 }
 # The web page, which is off in prod unless somebody wants it.
-FIREBASE_WEB = {
+FIREBASE_WEB: dict[str, str] = {
     "apiKey": "AIza" + "x" * 35,
     "authDomain": "stampchat-test.firebaseapp.com",
     "projectId": "stampchat-test",
     "storageBucket": "stampchat-test.firebasestorage.app",
-    "messagingSenderId": 100000000000,
+    "messagingSenderId": "100000000000",
     "appId": "1:100000000000:web:0123456789abcdef012345",
 }
 WITH_PAGE = {**PROD, "stampchat:web": json.dumps({"enabled": True, "firebase": FIREBASE_WEB})}

@@ -21,7 +21,7 @@ def with_web(web: dict[str, Any], **changed: str) -> dict[str, str]:
 def problems(config: dict[str, str]) -> list[str]:
     with pytest.raises(ConfigError) as raised:
         validate_stack(config)
-    return raised.value.problems
+    return list(raised.value.problems)
 
 
 def test_the_page_is_on_in_dev_and_off_in_prod() -> None:
