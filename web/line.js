@@ -21,7 +21,7 @@ export class Line extends Emitter {
   #presence = null;
   #joins = 0;
   #leaving = false;
-  #lastTyping = 0;
+  #lastTyping = -Infinity;
 
   constructor(room, connection, session, outbox) {
     super();
@@ -99,7 +99,7 @@ export class Line extends Emitter {
   typing(isTyping) {
     const now = performance.now();
     if (!this.isOpen || (isTyping && now - this.#lastTyping < 2500)) return;
-    this.#lastTyping = isTyping ? now : 0;
+    this.#lastTyping = isTyping ? now : -Infinity;
     this.#channel.push("whisper", { typing: isTyping });
   }
 

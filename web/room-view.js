@@ -182,9 +182,7 @@ export class RoomView {
   }
 
   #escape(event) {
-    if (event.key !== "Escape" || event.defaultPrevented) return;
-    if (this.throwing.word !== null) this.throwing.pick(null);
-    else this.composer.focus();
+    if (event.key === "Escape" && !event.defaultPrevented) this.composer.focus();
   }
 
   /** Make the one toolbar, which goes to the row that one points at or stands on. */

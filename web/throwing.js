@@ -19,6 +19,7 @@ export class Throwing {
   #pointer = { x: 0, y: 0 };
   #frame = 0;
   #isKey = false;
+  #escape;
 
   constructor(room, list, { changed, thrown }) {
     Object.assign(this, { room, list, changed, thrown });
@@ -27,6 +28,9 @@ export class Throwing {
     rows.addEventListener("keydown", (event) => this.#keyDown(event));
     rows.addEventListener("keyup", (event) => this.#keyUp(event));
     rows.addEventListener("focusout", () => this.#isKey && this.#cancel());
+    // Wherever the focus is, Escape puts the word back.
+    this.#escape = (event) => event.key === "Escape" && this.word !== null && this.#putBack(event);
+    document.addEventListener("keydown", this.#escape, { capture: true });
     // A long press would open the browser's menu under the finger.
     rows.addEventListener("contextmenu", (event) => this.word !== null && event.preventDefault());
   }
@@ -45,11 +49,11 @@ export class Throwing {
     const from = { x: event.clientX, y: event.clientY };
     const source = event.currentTarget;
     let isDrag = false;
+    source.setPointerCapture(event.pointerId);
     const move = (moved) => {
       if (moved.pointerId !== event.pointerId) return;
       if (!isDrag && Math.hypot(moved.clientX - from.x, moved.clientY - from.y) > DRAG_PIXELS) {
         isDrag = true;
-        source.setPointerCapture(event.pointerId);
         this.pick(word);
       }
       if (isDrag) this.#hover(moved);
@@ -71,6 +75,14 @@ export class Throwing {
 
   close() {
     this.#cancel();
+    document.removeEventListener("keydown", this.#escape, { capture: true });
+  }
+
+  #putBack(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    this.pick(null);
+    announce("Put back.");
   }
 
   #press(event) {
@@ -78,13 +90,14 @@ export class Throwing {
     const row = rowAt(event.target);
     if (!row) return;
     event.preventDefault();
-    const bubble = row.bubble;
-    bubble.setPointerCapture(event.pointerId);
+    // Held by the list: the message itself may be drawn anew meanwhile, by an edit for instance.
+    const { list } = this.list;
+    list.setPointerCapture(event.pointerId);
     this.#hover(event, row);
     const offs = [];
     const on = (name, listener) => {
-      bubble.addEventListener(name, listener);
-      offs.push(() => bubble.removeEventListener(name, listener));
+      list.addEventListener(name, listener);
+      offs.push(() => list.removeEventListener(name, listener));
     };
     on("pointermove", (moved) => this.#place(moved, row));
     on("pointerup", (ended) => {
@@ -144,12 +157,7 @@ export class Throwing {
   #keyDown(event) {
     if (this.word === null) return;
     const row = event.target.row;
-    if (event.key === "Escape") {
-      event.preventDefault();
-      event.stopPropagation();
-      this.pick(null);
-      announce("Put back.");
-    } else if (row?.canBeStamped && (event.key === " " || event.key === "Enter")) {
+    if (row?.canBeStamped && (event.key === " " || event.key === "Enter")) {
       event.preventDefault();
       if (!event.repeat && !this.#target) this.#aimByKey(row);
     } else if (row && this.#target === row && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {

@@ -18,7 +18,7 @@ export class Tray {
     this.#words = [...new Set([...(Array.isArray(own) ? own.filter((word) => typeof word === "string") : []), ...FIRST])].slice(0, MOST);
     this.input = h("input", { type: "text", maxlength: LONGEST, placeholder: "Your own word", "aria-label": "Your own word", autocomplete: "off", enterkeyhint: "done" });
     this.form = h("form", { class: "own", onsubmit: (event) => this.#own(event) }, this.input, h("button", { type: "submit", class: "add", title: "Take this word" }, icon(...ICONS.plus), h("span", { class: "sr" }, "Take this word")));
-    this.words = h("div", { class: "words", role: "group", "aria-label": "Stamps" });
+    this.words = h("div", { class: "words", role: "group", "aria-label": "Stamps" }, this.form);
     this.hint = h("p", { class: "hint", id: "tray-hint" });
     this.element = h("div", { class: "tray" }, h("span", { class: "tray-icon" }, icon(...ICONS.stamp)), this.words, this.hint);
     this.#draw();
@@ -43,7 +43,9 @@ export class Tray {
   }
 
   #draw() {
-    this.words.replaceChildren(...this.#words.map((word) => this.#button(word)), this.form);
+    for (const button of this.words.querySelectorAll(".word")) button.remove();
+    // The field stays where it is: taken out and put back it would lose the focus.
+    this.form.before(...this.#words.map((word) => this.#button(word)));
     this.show(this.#picked);
   }
 

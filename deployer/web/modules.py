@@ -56,22 +56,41 @@ def fetch_modules(
     Raises:
         DeployError: there is no npm and none can be had, or it does not reach its registry.
     """
-    key = hashlib.sha256(b"".join((web / name).read_bytes() for name in _LOCKED)).hexdigest()[:16]
+    folder = fetch_packages(web, web / _NODE, cache=cache, report=report, environ=environ)
+    names = json.loads((web / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    return {name: _read(folder / name, name) for name in sorted(names)}
+
+
+def fetch_packages(
+    source: Path, node: Path, *, cache: Path, report: Report, environ: Mapping[str, str] = os.environ
+) -> Path:
+    """Return the folder (node_modules) of the npm packages that a package.json and its lock name.
+
+    Args:
+        source: the folder of the two.
+        node: the lock of a Node.js for machines that have none.
+        cache: our cache folder.
+        report: where progress goes.
+        environ: holds PATH.
+
+    Raises:
+        DeployError: there is no npm and none can be had, or it does not reach its registry.
+    """
+    key = hashlib.sha256(b"".join((source / name).read_bytes() for name in _LOCKED)).hexdigest()[:16]
     folder = cache / "web" / key
     with exclusive(folder):
         if not folder.is_dir():
             report.note("fetching the page's npm packages")
             with staging(folder) as fresh:
-                _install(web, fresh, cache, report, environ)
+                for name in _LOCKED:
+                    shutil.copy(source / name, fresh)
+                _install(fresh, _find_node(node, cache, report, environ), environ)
                 replace_folder(fresh / "node_modules", folder)
-    names = json.loads((web / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    return {name: _read(folder / name, name) for name in sorted(names)}
+    return folder
 
 
-def _install(web: Path, fresh: Path, cache: Path, report: Report, environ: Mapping[str, str]) -> None:
-    for name in _LOCKED:
-        shutil.copy(web / name, fresh)
-    node, npm = _find_node(web, cache, report, environ)
+def _install(fresh: Path, found: tuple[Path, Sequence[str]], environ: Mapping[str, str]) -> None:
+    node, npm = found
     command = [*npm, "ci", "--prefix", str(fresh), "--ignore-scripts", "--no-audit", "--no-fund"]
     # npm looks for its own node on PATH, and keeps its own cache where HOME says.
     path = f"{node.parent}{os.pathsep}{environ.get('PATH', '')}"
@@ -93,14 +112,14 @@ def _install(web: Path, fresh: Path, cache: Path, report: Report, environ: Mappi
         raise ProcessError(["npm", "ci"], status=done.returncode, output=done.stderr, advice=advice)
 
 
-def _find_node(web: Path, cache: Path, report: Report, environ: Mapping[str, str]) -> tuple[Path, Sequence[str]]:
+def _find_node(lock: Path, cache: Path, report: Report, environ: Mapping[str, str]) -> tuple[Path, Sequence[str]]:
     """Return Node's program and the command that is npm."""
     path = environ.get("PATH")
     node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
     if node and npm:
         return Path(node), [npm]
     report.note("fetching Node.js, which this machine lacks")
-    (wheel,) = fetch_wheels(web / _NODE, cache=cache, report=report)
+    (wheel,) = fetch_wheels(lock, cache=cache, report=report)
     folder = cache / "web" / wheel.stem
     with exclusive(folder):
         if not folder.is_dir():
