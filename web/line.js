@@ -137,7 +137,7 @@ export class Line extends Emitter {
     if (this.room.isLoaded && (this.#joins > 1 || !recovered)) this.#fill(recovered).catch(() => {});
     for (const item of this.outbox.of(this.session.user?.identity, this.room.id)) this.send(item);
     this.room.emit("messages");
-    this.emit("joined");
+    this.room.emit("joined");
   }
 
   /** Look through the pages that are shown: for what the replay left out, and for stamps on what was there before. */

@@ -20,8 +20,8 @@ export class MessageList {
   #loading = false;
   #offs;
 
-  constructor(room, line, rooms, actions) {
-    Object.assign(this, { room, line, rooms, actions });
+  constructor(room, rooms, actions) {
+    Object.assign(this, { room, rooms, actions });
     this.newAfter = room.unread > 0 ? room.lastRead : Infinity;
     this.top = h("li", { class: "top" });
     this.list = h("ol", { class: "messages" }, this.top);
@@ -166,9 +166,10 @@ export class MessageList {
   }
 
   #setTabStop() {
-    const rows = this.rows;
-    if (rows.some((row) => row.element.tabIndex === 0)) return;
-    if (rows.length) rows.at(-1).element.tabIndex = 0;
+    if (this.list.contains(document.activeElement)) return;
+    const last = this.rows.at(-1)?.element;
+    if (!last || last.tabIndex === 0) return;
+    for (const { element } of this.#rows.values()) element.tabIndex = element === last ? 0 : -1;
   }
 
   /** Stay at the end; a screen that is taller than a page of messages gets another page. */
@@ -225,7 +226,7 @@ export class MessageList {
     this.failed = false;
     this.draw();
     try {
-      await this.line.load({ older });
+      await this.rooms.line(this.room).load({ older });
       if (older) this.#up();
     } catch {
       this.failed = true;

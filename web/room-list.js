@@ -16,7 +16,7 @@ export class RoomList {
     this.empty = h("p", { class: "empty" });
     this.heading = h("h2", { tabindex: "-1" }, "Rooms");
     this.make = h("button", { type: "button", class: "tool", title: "New room", onclick: create }, icon(...ICONS.plus), h("span", { class: "label" }, "New room"));
-    this.me = h("button", { type: "button", class: "me", onclick: account }, h("span", { class: "face", "aria-hidden": "true" }, initial(session.user.name ?? "")), said(session.user.name ?? "You"), h("span", { class: "sr" }, ": your account"));
+    this.me = h("button", { type: "button", class: "me", title: "Your account", onclick: account }, h("span", { class: "face", "aria-hidden": "true" }, initial(session.user.name ?? "")), said(session.user.name ?? "You"));
     this.element = h("nav", { class: "side", "aria-label": "Rooms" }, h("header", { class: "head-bar" }, h("div", { class: "titles" }, this.heading), this.make), this.empty, this.list, h("footer", {}, this.me));
     this.off = rooms.on("changed", () => this.draw());
     this.draw();

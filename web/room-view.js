@@ -19,8 +19,7 @@ export class RoomView {
   /** `left()` is called when one goes back to the list. */
   constructor(room, rooms, { back, leave }) {
     Object.assign(this, { room, rooms, back, leave });
-    this.line = rooms.line(room);
-    this.list = new MessageList(room, this.line, rooms, {
+    this.list = new MessageList(room, rooms, {
       sendAgain: (item) => this.#sendAgain(item),
       discard: (item) => (rooms.outbox.done(item.id), this.composer.focus()),
       atEnd: () => this.#readSoon(),
@@ -43,6 +42,11 @@ export class RoomView {
     this.element.addEventListener("keydown", (event) => this.#escape(event));
     this.#listen();
     this.#showPeople();
+  }
+
+  /** The line to the room; it is another one after the invitation was renewed. */
+  get line() {
+    return this.rooms.line(this.room);
   }
 
   /** Put the focus where one goes on: to the text, or where a keyboard would cover the screen, to the heading. */
@@ -84,7 +88,7 @@ export class RoomView {
       room.on("people", () => this.#showPeople()),
       room.on("changed", () => (this.heading.textContent = room.name)),
       room.on("said", (message) => this.#heard(message)),
-      this.line.on("joined", () => this.#readSoon()),
+      room.on("joined", () => (this.#readSoon(), this.#showPeople())),
     );
   }
 

@@ -42,7 +42,9 @@ export class Rooms extends Emitter {
     this.#lines.set(room.id, line);
     line.on("strangers", () => this.refreshSoon());
     line.on("gone", () => this.#lost(room, line));
-    line.open();
+    // A room that is gone has a line that says so to whoever still asks.
+    if (this.#rooms.get(room.id) === room) line.open();
+    else this.#lines.delete(room.id);
     return line;
   }
 

@@ -1,7 +1,7 @@
-"""Put the page together: each file under a name that its content makes, and every mention of it by that name.
+"""Put the page together: its modules as one script by esbuild, and each file under a name that its content makes.
 
-Nothing is translated: modules are served as they are written, so what one reads in web/ is what runs. Only what they
-import is named anew, since a name that changes with its content may be kept by a browser for ever.
+A name that changes with its content may be kept by a browser for ever. The same sources and lock make the same bytes on
+any machine: esbuild's own names would depend on where the checkout lies, so they are not used.
 """
 
 from __future__ import annotations
@@ -9,140 +9,110 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deployer.errors import DeployError
-from deployer.web.modules import Module
+from deployer.errors import ProcessError
+from deployer.web.modules import Module, Modules
 
 # Where the files are served; the gateways route this and the index alone.
 PREFIX = "/web/"
 INDEX = "index.html"
-STYLE = "style.css"
-NOTICES = "licences.txt"
 # For an SBOM alone; it is not served.
 PACKAGES = "packages.json"
 _MAIN = "main.js"
 _DIGITS = 12
-# import … from "x", import "x", import("x"), export … from "x"; each on one line, as all of ours are written.
-_IMPORT = re.compile(r"""(?P<head>\b(?:from|import)\s*\(?\s*)"(?P<name>[^"\n]+)"(?P<tail>\)?)""")
-_LAZY = re.compile(r"""\bimport\s*\(\s*"([^"\n]+)"\s*\)""")
-_MAP = re.compile(rb"\n//# sourceMappingURL=\S+\s*\Z")
+# Browsers of the last three years: https://esbuild.github.io/api/#target
+_TARGET = "es2022"
+# How a script of esbuild's names another one.
+_IMPORT = re.compile(r'(?P<head>\b(?:from|import)\s*\(?\s*)"\./(?P<name>[^"]+)"')
 
 
-def build_page(web: Path, modules: Mapping[str, Module]) -> dict[str, bytes]:
+def build_page(web: Path, modules: Modules) -> dict[str, bytes]:
     """Return the files to serve: index.html, and all others under names with their digest.
 
     Args:
         web: the folder with the page's sources.
-        modules: the npm packages, by the names by which ours import them.
+        modules: the npm packages.
 
     Raises:
-        DeployError: a module imports what is not there, or two import each other.
+        ProcessError: a module or a style sheet cannot be read; esbuild says which line.
     """
-    sources = {path.name: path.read_text(encoding="utf-8") for path in sorted(web.glob("*.js"))}
-    sources |= {name: _MAP.sub(b"\n", module.source).decode() for name, module in modules.items()}
-    files = _Files()
-    script = _Scripts(sources, files)
-    main = script.publish(_MAIN)
-    styles = sorted((web / "style").glob("*.css"))
-    style = files.add(STYLE, b"".join(path.read_bytes() for path in styles))
-    icon = files.add("icon.svg", (web / "icon.svg").read_bytes())
-    notices = files.add(NOTICES, _notices(modules))
-    files.content[PACKAGES] = _packages(modules)
+    files: dict[str, bytes] = {PACKAGES: _packages(modules.used)}
+    scripts = _bundle(web, modules)
+    published: dict[str, str] = {}
+    named = {
+        _MAIN: _publish_script(_MAIN, scripts, files, published),
+        "style.css": _publish(files, "style.css", _styles(web, modules)),
+        "icon.svg": _publish(files, "icon.svg", (web / "icon.svg").read_bytes()),
+        "licences.txt": _publish(files, "licences.txt", _notices(modules.used)),
+    }
     index = (web / INDEX).read_text(encoding="utf-8")
-    for name, published in ((_MAIN, main), (STYLE, style), ("icon.svg", icon), (NOTICES, notices)):
-        index = index.replace(f'"{name}"', f'"{PREFIX}{published}"')
-    # What main imports is fetched at once, and not one after the other as each is read.
-    early = "".join(
-        f'    <link rel="modulepreload" href="{PREFIX}{name}">\n' for name in script.early(_MAIN) if name != main
-    )
-    files.content[INDEX] = index.replace("  </head>", f"{early}  </head>").encode()
-    return files.content
+    for name, new in named.items():
+        index = index.replace(f'"{name}"', f'"{PREFIX}{new}"')
+    files[INDEX] = index.encode()
+    return files
 
 
-class _Files:
-    """Hold what is published."""
-
-    def __init__(self) -> None:
-        self.content: dict[str, bytes] = {}
-
-    def add(self, name: str, content: bytes) -> str:
-        """Publish a file and return its name."""
-        digest = hashlib.sha256(content).hexdigest()[:_DIGITS]
-        stem, _, suffix = name.rpartition(".")
-        published = f"{stem}.{digest}.{suffix}"
-        self.content[published] = content
-        return published
+def _bundle(web: Path, modules: Modules) -> dict[str, str]:
+    """Return the scripts by name: the main one, and those that are fetched when somebody needs them."""
+    with tempfile.TemporaryDirectory(prefix="stampchat-page-") as folder:
+        names = ["--entry-names=[name]", "--chunk-names=[name]"]
+        options = ["--bundle", "--splitting", "--format=esm", f"--target={_TARGET}", f"--outdir={folder}", *names]
+        _esbuild(web, modules, [_MAIN, *options])
+        return {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(folder).glob("*.js"))}
 
 
-class _Scripts:
-    """Publish modules, those that one imports before it: its own content names them.
-
-    Args:
-        sources: by the names by which they are imported, without "./".
-        files: where they go.
-    """
-
-    def __init__(self, sources: Mapping[str, str], files: _Files) -> None:
-        self._sources = sources
-        self._files = files
-        self._published: dict[str, str] = {}
-        self._under_way: list[str] = []
-
-    def publish(self, name: str) -> str:
-        """Return a module's published name."""
-        if name in self._published:
-            return self._published[name]
-        if name in self._under_way:
-            circle = " -> ".join([*self._under_way[self._under_way.index(name) :], name])
-            raise DeployError(f"Modules of the page import each other in a circle: {circle}.")
-        self._under_way.append(name)
-        source = self._sources[name]
-        # A package is one module, whose comments may well speak of imports.
-        text = _IMPORT.sub(lambda match: self._rename(name, match), source) if name.endswith(".js") else source
-        self._under_way.pop()
-        published = self._files.add(name if name.endswith(".js") else f"{name}.js", text.encode())
-        self._published[name] = published
-        return published
-
-    def early(self, name: str) -> list[str]:
-        """Return the published names of what a module needs to start, itself included."""
-        needed: dict[str, None] = {}
-
-        def visit(each: str) -> None:
-            if self._published[each] in needed:
-                return
-            needed[self._published[each]] = None
-            if not each.endswith(".js"):
-                return
-            late = set(_LAZY.findall(self._sources[each]))
-            for match in _IMPORT.finditer(self._sources[each]):
-                found = match["name"].removeprefix("./")
-                if match["name"] not in late and found in self._sources:
-                    visit(found)
-
-        visit(name)
-        return list(needed)
-
-    def _rename(self, importer: str, match: re.Match[str]) -> str:
-        name = match["name"].removeprefix("./")
-        if name not in self._sources:
-            raise DeployError(
-                f"web/{importer} imports {match['name']!r}, which is neither in web/ nor in package.json."
-            )
-        return f'{match["head"]}"./{self.publish(name)}"{match["tail"]}'
+def _styles(web: Path, modules: Modules) -> bytes:
+    sheets = b"".join(path.read_bytes() for path in sorted((web / "style").glob("*.css")))
+    return _esbuild(web, modules, ["--loader=css"], sheets)
 
 
-def _packages(modules: Mapping[str, Module]) -> bytes:
+def _esbuild(web: Path, modules: Modules, options: Sequence[str], content: bytes = b"") -> bytes:
+    usual = ["--minify", "--charset=utf8", "--legal-comments=none", "--log-level=warning", "--color=false"]
+    command = [str(modules.esbuild), *options, *usual]
+    # It looks for packages beside our modules, where there are none.
+    environ = {"NODE_PATH": str(modules.folder)}
+    done = subprocess.run(command, cwd=web, env=environ, input=content, capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace")
+        raise ProcessError(["esbuild", *options[:1]], status=done.returncode, output=said)
+    return done.stdout
+
+
+def _publish(files: dict[str, bytes], name: str, content: bytes) -> str:
+    """Add a file and return the name that its content makes."""
+    stem, _, suffix = name.rpartition(".")
+    published = f"{stem}.{hashlib.sha256(content).hexdigest()[:_DIGITS]}.{suffix}"
+    files[published] = content
+    return published
+
+
+def _publish_script(name: str, scripts: Mapping[str, str], files: dict[str, bytes], published: dict[str, str]) -> str:
+    """Add a script, those that it names before it: its own content holds their names."""
+    if name not in published:
+
+        def rename(match: re.Match[str]) -> str:
+            if match["name"] not in scripts:
+                return match[0]
+            return f'{match["head"]}"./{_publish_script(match["name"], scripts, files, published)}"'
+
+        text = _IMPORT.sub(rename, scripts[name])
+        published[name] = _publish(files, name, text.encode())
+    return published[name]
+
+
+def _packages(used: Sequence[Module]) -> bytes:
     listed = [
         {"name": module.name, "version": module.version, "licence": module.licence, "notice": module.notice}
-        for module in modules.values()
+        for module in used
     ]
     return json.dumps(listed, indent=1).encode()
 
 
-def _notices(modules: Mapping[str, Module]) -> bytes:
+def _notices(used: Sequence[Module]) -> bytes:
     """Write the licences of what others wrote, as those licences ask."""
-    parts = [f"{module.name} {module.version} ({module.licence})\n\n{module.notice}\n" for module in modules.values()]
+    parts = [f"{module.name} {module.version} ({module.licence})\n\n{module.notice}\n" for module in used]
     return "\n\n".join(parts).encode()

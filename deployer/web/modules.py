@@ -25,26 +25,41 @@ _SECONDS = 600
 
 @dataclass(frozen=True)
 class Module:
-    """Be one npm package of the page.
+    """Be one npm package that the page brings along.
 
     Attributes:
         name: what our modules import it by.
         version: of the lock.
         licence: its SPDX expression.
-        source: its one ES module.
         notice: the text of its licence.
     """
 
     name: str
     version: str
     licence: str
-    source: bytes
     notice: str
 
 
-def fetch_modules(
-    web: Path, *, cache: Path, report: Report, environ: Mapping[str, str] = os.environ
-) -> dict[str, Module]:
+@dataclass(frozen=True)
+class Modules:
+    """Hold the npm packages of the page.
+
+    Attributes:
+        folder: where they lie, each in a folder of its name.
+        used: those that browsers are sent.
+    """
+
+    folder: Path
+    used: tuple[Module, ...]
+
+    @property
+    def esbuild(self) -> Path:
+        """The program that makes one script of many; its package for this machine is the one that npm took."""
+        (program,) = (self.folder / "@esbuild").glob("*/bin/esbuild")
+        return program
+
+
+def fetch_modules(web: Path, *, cache: Path, report: Report, environ: Mapping[str, str] = os.environ) -> Modules:
     """Return the packages that web/package.json names, each checked against its lock's digest by npm.
 
     Args:
@@ -58,7 +73,7 @@ def fetch_modules(
     """
     folder = fetch_packages(web, web / _NODE, cache=cache, report=report, environ=environ)
     names = json.loads((web / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    return {name: _read(folder / name, name) for name in sorted(names)}
+    return Modules(folder, tuple(_read(folder / name, name) for name in sorted(names)))
 
 
 def fetch_packages(
@@ -139,13 +154,5 @@ def _read(folder: Path, name: str) -> Module:
         name=name,
         version=described["version"],
         licence=described["license"],
-        source=(folder / _entry(described)).read_bytes(),
         notice=notices[0].read_text(encoding="utf-8").strip() if notices else "",
     )
-
-
-def _entry(described: Mapping[str, object]) -> str:
-    """Return the file that an import of the package means: https://nodejs.org/api/packages.html#conditional-exports."""
-    exports = described["exports"]
-    entry = exports.get(".", exports) if isinstance(exports, dict) else exports
-    return str(entry["import"] if isinstance(entry, dict) else entry)

@@ -23,6 +23,8 @@ HERE = ROOT / "tests" / "web"
 # The first of them fetches the browser.
 TIMEOUT = 1800
 HOW = "Chromium and Playwright come by apt-get and pip, so both need to reach their packages, or: apt-get install chromium"
+# What the page's policy stops is a fault of the page.
+REPORT = "addEventListener('securitypolicyviolation', (event) => console.error('policy: ' + event.violatedDirective))"
 MakePerson = Callable[..., Person]
 
 
@@ -74,6 +76,7 @@ def person(site: Site, browser: Any) -> Iterator[MakePerson]:
             if beside is None
             else beside.page.context
         )
+        context.add_init_script(REPORT)
         made.append(Person(context.new_page(), f"{site.url}/", name))
         return made[-1]
 
