@@ -10,8 +10,8 @@ def login_lines(url: str) -> tuple[str, ...]:
         url: the gateway's, without a slash at its end.
     """
     return (
-        f"  URL       {url}",
+        f"  URL       {url}        opens in a browser: any name will do, and a second window is a second person",
         f"  Log in    curl -s {url}/auth/login -H 'Content-Type: application/json' \\",
         """                 -d '{"authProvider": "dev", "token": "Ada"}'""",
-        "            any name will do; the answer's token goes into `Authorization: Bearer …`",
+        "            the answer's token goes into `Authorization: Bearer …`",
     )

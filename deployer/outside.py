@@ -43,6 +43,7 @@ def check_outside(
     report: Report,
     *,
     trust: ssl.SSLContext | None = None,
+    page: bool = False,
     seconds: float = SECONDS,
 ) -> int:
     """Run every check until all hold; return how many there are.
@@ -53,12 +54,13 @@ def check_outside(
         kube: the cluster.
         report: where progress goes.
         trust: whose certificates are taken; None is whom this machine trusts.
+        page: whether the web page is served.
         seconds: the most to wait: a rolling update's last old pod leaves after its grace period.
 
     Raises:
         DeployError: some do not hold in time; the message names each.
     """
-    checks = outside_checks(url, trust) | {"images": lambda: judge_images(kube.pods(), images)}
+    checks = outside_checks(url, trust, page=page) | {"images": lambda: judge_images(kube.pods(), images)}
     deadline = time.monotonic() + seconds
     while problems := {name: problem for name, check in checks.items() if (problem := check())}:
         if time.monotonic() > deadline:
@@ -77,7 +79,7 @@ def _why(problems: Mapping[str, str], kube: Kube) -> Sequence[str]:
     return read_issuance(kube).words if "certificate" in problems else ()
 
 
-def outside_checks(url: str, trust: ssl.SSLContext | None = None) -> dict[str, Check]:
+def outside_checks(url: str, trust: ssl.SSLContext | None = None, *, page: bool = False) -> dict[str, Check]:
     """List the checks of an address by name; each returns what is wrong, or nothing."""
     rest = Rest(url, trust)
     checks: dict[str, Check] = {
@@ -85,7 +87,8 @@ def outside_checks(url: str, trust: ssl.SSLContext | None = None) -> dict[str, C
         # As far as one gets without a token: the handshake has to come through the gateway whole.
         "websocket": lambda: expect(rest, "GET", SOCKET, 403, "no_token", headers=HANDSHAKE),
         "internal": lambda: expect(rest, "GET", "/chat/internal/users", 404, ""),
-        "unknown": lambda: expect(rest, "GET", "/", 404, ""),
+        "unknown": lambda: expect(rest, "GET", "/index.html", 404, ""),
+        "page": lambda: expect(rest, "GET", "/", 200 if page else 404, ""),
     }
     parts = urlsplit(url)
     if parts.scheme == "https":

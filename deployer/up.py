@@ -248,8 +248,8 @@ class _Run:
 
     def check_outside(self, display: Display) -> str:
         kube = Kube(self.workspace, self.settings)
-        trust = client_trust(self.settings)
-        count = check_outside(self.url, read_images(self._images_file), kube, display, trust=trust)
+        trust, page = client_trust(self.settings), self.config.web is not None
+        count = check_outside(self.url, read_images(self._images_file), kube, display, trust=trust, page=page)
         if trust is not None:
             display.line("the certificate is of Let's Encrypt's staging, which no client takes: see acme.server")
         return f"{count} checks hold"

@@ -11,6 +11,7 @@ from infra.builders.ambassador import (
     acme_service,
     host,
     listener,
+    page_mappings,
     rest_mapping,
     socket_mapping,
 )
@@ -24,10 +25,11 @@ class Ambassador(Component):
     Args:
         name: in the engine's state.
         hostname: the DNS name that clients use.
+        page: whether the web page is served.
         opts: the cluster's provider, and what comes first.
     """
 
-    def __init__(self, name: str, hostname: str, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, hostname: str, opts: pulumi.ResourceOptions, *, page: bool) -> None:
         super().__init__("Ambassador", name, opts)
         self.place(acme_service())
         listeners = [
@@ -36,6 +38,8 @@ class Ambassador(Component):
         ]
         entry = self.place(host("stampchat", hostname), after=listeners)
         mappings = [rest_mapping(application, hostname) for application in APPLICATIONS]
+        if page:
+            mappings += page_mappings(hostname)
         for mapping in (*mappings, socket_mapping(hostname), acme_mapping(hostname)):
             self.place(mapping, after=[entry])
         self.register_outputs({"hostname": hostname})

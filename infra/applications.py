@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from infra.builders.volumes import Mount, config_map_mount, scratch_mount, secret_mount
 from infra.catalogue import (
     AUTH,
@@ -18,6 +20,7 @@ from infra.catalogue import (
     LEGACY_SECRET,
     MIGRATE_PATH,
     NOTIFICATIONS,
+    PAGE_FOLDER,
     SECRETS_PATH,
     TOKEN_KEYS,
     TOKEN_KEYS_PATH,
@@ -43,8 +46,8 @@ def settings(application: Application, config: StackConfig) -> dict[str, str]:
         "GRACE_SECONDS": str(GRACE_SECONDS),
         "DB_POOL_SIZE": str(config.database_pool_size),
     }
-    if config.allowed_origins:
-        common["ALLOWED_ORIGINS"] = ",".join(config.allowed_origins)
+    if origins := _origins(config):
+        common["ALLOWED_ORIGINS"] = ",".join(origins)
     if config.legacy_tokens is not None:
         common["LEGACY_TOKEN_SECRET_FILE"] = f"{LEGACY_PATH}/legacy_token_secret"
         common["LEGACY_UNTIL"] = config.legacy_tokens.until
@@ -107,7 +110,22 @@ def _auth(config: StackConfig) -> dict[str, str]:
     }
     if config.firebase_project_id:
         own["FIREBASE_PROJECT_ID"] = config.firebase_project_id
+    if config.web is not None:
+        own["WEB_DIR"] = PAGE_FOLDER
+        if config.web.firebase is not None:
+            own["WEB_FIREBASE_API_KEY"] = config.web.firebase.api_key
     return own
+
+
+def _origins(config: StackConfig) -> list[str]:
+    """List the pages that may open sockets: those of the config, and our own."""
+    own: list[str] = []
+    if config.web is not None:
+        parts = urlsplit(config.url)
+        own.append(f"{parts.scheme}://{parts.netloc}".lower())
+        if parts.hostname == "127.0.0.1":
+            own.append(f"{parts.scheme}://{parts.netloc.replace('127.0.0.1', 'localhost')}")
+    return list(dict.fromkeys([*own, *config.allowed_origins]))
 
 
 def _chat(config: StackConfig) -> dict[str, str]:

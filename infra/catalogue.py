@@ -31,6 +31,11 @@ BUS_PATH = f"{MOUNTS}/bus"
 DATABASE_CA_PATH = f"{MOUNTS}/database-ca"
 DATABASE_CA_FILE = f"{DATABASE_CA_PATH}/ca.pem"
 
+# The web page: where the image has it, and the paths under which auth serves it, its document's and its files'.
+PAGE_FOLDER = "/app/web"
+PAGE_PATH = "/"
+PAGE_FILES = "/web/"
+
 INTERNAL_SECRET = "internal-credential"  # noqa: S105  # a name
 FIREBASE_SECRET = "firebase-secret"  # noqa: S105  # a name
 LEGACY_SECRET = "legacy-token-secret"  # noqa: S105  # a name

@@ -21,6 +21,7 @@ from infra.pull_secret import pull_secret_hosts, pull_secret_problems
 from infra.service_account import service_account_problems, service_account_project
 from infra.token_keys import public_key
 from infra.values import NAMESPACE, SecretText, Values
+from infra.web import WebConfig, read_web
 
 __all__ = [
     "DATABASE_URL_KEYS",
@@ -124,6 +125,7 @@ class StackConfig:
         legacy_tokens: what the tokens of the system before ours are signed with, while they are accepted.
         gateway: how requests enter.
         observability: who watches.
+        web: the web page, or None where it is off.
         hosted: what only prod has, else None.
     """
 
@@ -148,6 +150,7 @@ class StackConfig:
     legacy_tokens: LegacyConfig | None
     gateway: GatewayConfig
     observability: ObservabilityConfig
+    web: WebConfig | None
     hosted: HostedConfig | None
 
 
@@ -179,6 +182,7 @@ def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]
     hosted = read_hosted(reader) if place == "prod" else None
     login = _read_login(reader, place)
     push: Push = reader.choice("push", ("off", "fcm"), "off")
+    project = reader.text("firebaseProjectId") if "google" in login else ""
     replicas = reader.integer("replicas", 1 if place == "dev" else 3, least=1 if place == "dev" else 2, most=100)
     config = StackConfig(
         place=place,
@@ -187,7 +191,7 @@ def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]
         images_file=reader.text("imagesFile", DEFAULT_IMAGES_FILE),
         login=login,
         push=push,
-        firebase_project_id=reader.text("firebaseProjectId") if "google" in login else "",
+        firebase_project_id=project,
         firebase_service_account=reader.secret("firebaseServiceAccount") if push == "fcm" else None,
         allowed_origins=reader.words("allowedOrigins"),
         log_level=reader.choice("logLevel", ("debug", "info", "warning", "error"), "info"),
@@ -204,6 +208,7 @@ def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]
         legacy_tokens=read_legacy_tokens(reader),
         gateway=_read_gateway(reader, place),
         observability=read_observability(reader),
+        web=read_web(reader, default=place == "dev", login=login, project=project),
         hosted=hosted,
     )
     _check_firebase(reader, config)

@@ -181,6 +181,10 @@ class Values:
             return {}
         return {str(name): str(item) for name, item in value.items()}
 
+    def ignore(self, *keys: str) -> None:
+        """Take keys for known whose values are of no use to us."""
+        self._read.update(keys)
+
     def reject_unread(self, reason: str = "is not a key that this program knows") -> None:
         """Report every key that nothing has read: misspelt, or of another place."""
         for key in sorted(set(self._values) - self._read):

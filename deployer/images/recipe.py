@@ -10,7 +10,7 @@ from typing import Any
 from deployer import oci
 from deployer.errors import DeployError, ProcessError
 from deployer.fetch.wheels import fetch_wheels
-from deployer.images import base, debian, gateway, postgres, python, tree
+from deployer.images import base, debian, gateway, page, postgres, python, tree
 from deployer.images.packages import LOCK, Packages
 from deployer.images.store import LayerStore, key_of
 from deployer.oci import Entry, ImageSpec, Layer
@@ -24,6 +24,7 @@ _MAKERS = {
     "python": (oci, debian, tree, python),
     "site": (oci, tree, python),
     "code": (oci, tree, python),
+    "page": (oci, page),
     "postgres": (oci, debian, tree, postgres),
     "gateway": (oci, tree, gateway),
 }
@@ -57,7 +58,7 @@ class Recipe:
         path = ("PATH", "/usr/bin")
         services = self._image(
             "services",
-            [self._base, self._python, self._site, self._code],
+            [self._base, self._python, self._site, self._code, self._page],
             entrypoint=("/usr/bin/python3.11", "-m"),
             # Safe path: the working folder is no place to import from.
             env=(path, ("PYTHONPATH", "/app:/app/site"), ("PYTHONSAFEPATH", "1"), ("PYTHONUNBUFFERED", "1"),
@@ -105,6 +106,13 @@ class Recipe:
         files = python.read_code(self._workspace.root / "services")
         key = [self._python.digest, *(part for name, content in files.items() for part in (name, content))]
         return self._layer("code", key, lambda: python.code_entries(files, self.interpreter))
+
+    @cached_property
+    def _page(self) -> Layer:
+        web = self._workspace.root / "web"
+        files = page.read_page(web, cache=self._workspace.cache, report=self._report)
+        key = [part for name, content in sorted(files.items()) for part in (name, content)]
+        return self._layer("page", key, lambda: page.page_entries(files))
 
     @cached_property
     def _postgres(self) -> Layer:

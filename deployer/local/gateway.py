@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from deployer.errors import DeployError
+from deployer.local.layout import AUTH as PAGE
 from deployer.local.layout import SERVICES, Layout, programs
 from deployer.local.places import LOOPBACK, Places
 
@@ -23,6 +24,8 @@ def write_routes(layout: Layout, places: Places) -> None:
         routers[name] = {"rule": rule, "entryPoints": ["web"], "service": name, "middlewares": [f"strip-{name}"]}
         strips[f"strip-{name}"] = {"stripPrefix": {"prefixes": [prefix]}}
         backends[name] = {"loadBalancer": {"servers": [{"url": places.public_url(name)}]}}
+    # The page is auth's: its one document, and its files. Nothing else without a prefix is routed.
+    routers["page"] = {"rule": "Path(`/`) || PathPrefix(`/web/`)", "entryPoints": ["web"], "service": PAGE.name}
     routes = {"http": {"routers": routers, "middlewares": strips, "services": backends}}
     # JSON is YAML too.
     layout.routes.write_text(json.dumps(routes, indent=2) + "\n", encoding="utf-8")

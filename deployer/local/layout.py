@@ -58,11 +58,13 @@ class Layout:
         root: the checkout, whose services/ run.
         folder: all that `local` makes, but for its database as root in an unreachable checkout.
         database: Postgres's data, and its programs where a copy is needed.
+        cache: our cache folder, which all checkouts share.
     """
 
     root: Path
     folder: Path
     database: Path
+    cache: Path = Path("/nonexistent")
 
     @property
     def data(self) -> Path:
@@ -90,6 +92,11 @@ class Layout:
         return self.folder / "routes.yaml"
 
     @property
+    def page(self) -> Path:
+        """The web page, where it could be built."""
+        return self.folder / "page"
+
+    @property
     def lock(self) -> Path:
         """The file that the one running `local` holds."""
         return self.folder / "lock"
@@ -108,7 +115,7 @@ class Layout:
 def load_layout(workspace: Workspace) -> Layout:
     """Say where everything of a checkout's `local` lies."""
     folder = workspace.home / "local"
-    return Layout(root=workspace.root, folder=folder, database=_database_folder(folder))
+    return Layout(workspace.root, folder, _database_folder(folder), workspace.cache)
 
 
 def leftovers(workspace: Workspace) -> list[Path]:

@@ -27,12 +27,19 @@ class Places:
         postgres: the database's.
         public: each service's public port, by its name.
         internal: each service's internal port, by its name.
+        lan: addresses of this machine under which other machines reach the gateway.
     """
 
     gateway: int
     postgres: int
     public: dict[str, int]
     internal: dict[str, int]
+    lan: tuple[str, ...] = ()
+
+    @property
+    def origins(self) -> list[str]:
+        """The addresses under which a browser may have opened the page."""
+        return [f"http://{host}:{self.gateway}" for host in (LOOPBACK, "localhost", *self.lan)]
 
     @property
     def url(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import shutil
 import signal
 import time
@@ -19,13 +20,14 @@ from deployer.local.keys import ensure_keys
 from deployer.local.lan import find_addresses, lan_lines
 from deployer.local.layout import SERVICES, Layout, Service, load_layout
 from deployer.local.options import Firebase, LocalOptions, load_firebase
+from deployer.local.page import publish
 from deployer.local.places import Places, choose_places
 from deployer.local.postgres import Postgres, end_orphan
 from deployer.local.process import Program
 from deployer.local.service import await_answer, migration, service_program
 from deployer.local.settings import GRACE_SECONDS, write_database_urls
 from deployer.local.unit import Unit
-from deployer.local.watch import affected, changed_files, syntax_problem
+from deployer.local.watch import affected, changed_files, is_page, syntax_problem
 from deployer.workspace import Workspace
 
 # A new database and its write-ahead log take some 60 MB.
@@ -57,6 +59,8 @@ def run(workspace: Workspace, options: LocalOptions, stream: TextIO) -> int:
                 _remove_data(layout, options)
             _check_disk(layout.folder)
             places = choose_places(layout, options.port, held)
+            if options.lan:
+                places = dataclasses.replace(places, lan=tuple(find_addresses()))
             ensure_keys(layout)
             write_database_urls(layout, places)
             write_routes(layout, places)
@@ -65,6 +69,7 @@ def run(workspace: Workspace, options: LocalOptions, stream: TextIO) -> int:
             raise _unwritable(error, layout) from error
         console = Console(stream, layout.logs, as_json=options.as_json, colour=options.colour, quiet=options.quiet)
         try:
+            publish(layout, console)
             return asyncio.run(Local(layout, places, firebase, options, console).run())
         finally:
             console.close()
@@ -149,7 +154,7 @@ class Local:
         await await_answer(self._places.gateway, "/auth/test")
         seconds = time.monotonic() - started
         url, options = self._places.url, self._options
-        addresses = find_addresses() if options.lan else []
+        addresses = list(self._places.lan)
         data, logs = self._layout.data, self._layout.logs
         if options.as_json:
             lan = [f"http://{address}:{self._places.gateway}" for address in addresses]
@@ -187,6 +192,8 @@ class Local:
         first = sorted(str(path.relative_to(root)) for path in changed)
         more = f" and {len(first) - 1} more" if len(first) > 1 else ""
         self._console.tell(f"{first[0]}{more} changed: {names} anew")
+        if is_page(root, changed) and not await asyncio.to_thread(publish, self._layout, self._console):
+            return
         started = time.monotonic()
         came = await asyncio.gather(*(self._units_anew(service) for service in services))
         if all(came):

@@ -56,6 +56,9 @@ def environment(
         **{name: user.get(f"{_PREFIX}{name}", value) for name, value in _MODEST.items()},
         **_OWN[service](layout, places, firebase),
     }
+    # Ours are for our own page; the user's are for theirs.
+    if origins := ",".join(filter(None, (own.get("ALLOWED_ORIGINS"), user.get(f"{_PREFIX}ALLOWED_ORIGINS")))):
+        own["ALLOWED_ORIGINS"] = origins
     settings = {f"{_PREFIX}{name}": value for name, value in own.items()}
     return {**kept, **settings, "PYTHONPATH": str(layout.root), "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
 
@@ -67,6 +70,7 @@ def _auth(layout: Layout, places: Places, firebase: Firebase) -> dict[str, str]:
         "CHAT_PUBLIC_URL": places.public_url(CHAT.name),
         "NOTIFICATIONS_INTERNAL_URL": places.internal_url(NOTIFICATIONS.name),
         "LOGIN": firebase.logins,
+        "WEB_DIR": str(layout.page),
     }
     return own | ({"FIREBASE_PROJECT_ID": firebase.project_id} if firebase.project_id else {})
 
@@ -75,6 +79,7 @@ def _chat(layout: Layout, places: Places, _: Firebase) -> dict[str, str]:
     return {
         "SECRET_KEY_BASE_FILE": str(layout.secrets / "secret_key_base"),
         "NOTIFICATIONS_INTERNAL_URL": places.internal_url(NOTIFICATIONS.name),
+        "ALLOWED_ORIGINS": ",".join(places.origins),
         # It is one process, and tells nobody else.
         "BUS": "local",
     }

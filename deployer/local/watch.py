@@ -5,44 +5,51 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
-from deployer.local.layout import SERVICES, Service
+from deployer.local.layout import AUTH, SERVICES, Service
 
-_SOURCES = (".py", ".sql")
+_FOLDERS = ("services", "web")
+_SOURCES = (".py", ".sql", ".js", ".css", ".html", ".svg", ".json")
 # Milliseconds: an editor writes a file in several steps, a checkout of another branch many files.
 _DEBOUNCE = 200
 _STEP = 50
 
 
 async def changed_files(root: Path) -> AsyncIterator[set[Path]]:
-    """Yield the sources under services/ that changed, batch by batch.
+    """Yield the sources under services/ and web/ that changed, batch by batch.
 
     Args:
         root: the checkout.
 
     Raises:
-        OSError: the folder cannot be watched.
+        OSError: a folder cannot be watched.
     """
     from watchfiles import awatch
 
-    folder = root / "services"
+    folders = [root / name for name in _FOLDERS if (root / name).is_dir()]
     async for changes in awatch(
-        folder, watch_filter=lambda _, path: is_source(Path(path)), debounce=_DEBOUNCE, step=_STEP, rust_timeout=1000
+        *folders, watch_filter=lambda _, path: is_source(Path(path)), debounce=_DEBOUNCE, step=_STEP, rust_timeout=1000
     ):
         yield {Path(path) for _, path in changes}
 
 
 def is_source(path: Path) -> bool:
-    """Tell whether a file is one that services run from; what editors leave beside it is not."""
+    """Tell whether a file is one that services, or the page, are made from; what editors leave beside it is not."""
     return path.suffix in _SOURCES and not path.name.startswith(".")
 
 
 def affected(root: Path, changed: Iterable[Path]) -> list[Service]:
-    """Return the services that a change concerns: a service's own for its folder, all for what they share."""
+    """Return the services that a change concerns: its own for a folder, auth for the page, all for what they share."""
     own = {service.name: service for service in SERVICES}
+    page = [AUTH] if is_page(root, changed) else []
     folders = {path.relative_to(root / "services").parts[0] for path in changed if (root / "services") in path.parents}
     if folders - set(own):
         return list(SERVICES)
-    return [service for service in SERVICES if service.name in folders]
+    return [service for service in SERVICES if service.name in folders or service in page]
+
+
+def is_page(root: Path, changed: Iterable[Path]) -> bool:
+    """Tell whether the page has to be built anew."""
+    return any((root / "web") in path.parents for path in changed)
 
 
 def syntax_problem(root: Path, changed: Iterable[Path]) -> str:

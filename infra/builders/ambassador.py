@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from infra.builders.labels import labels
-from infra.catalogue import ACME_PATH, CHAT, NAMESPACE, SOLVER_LABELS, SOLVER_PORT, TLS_SECRET, Application
+from infra.catalogue import (
+    ACME_PATH,
+    AUTH,
+    CHAT,
+    NAMESPACE,
+    PAGE_FILES,
+    PAGE_PATH,
+    SOLVER_LABELS,
+    SOLVER_PORT,
+    TLS_SECRET,
+    Application,
+)
 
 Json = dict[str, Any]
 
@@ -70,6 +81,16 @@ def socket_mapping(hostname: str) -> Json:
         "idle_timeout_ms": SOCKET_IDLE_MS,
     }
     return _object("Mapping", f"{CHAT.name}-socket", spec)
+
+
+def page_mappings(hostname: str) -> list[Json]:
+    """Build the Mappings of the web page: its document's path alone, and its files; neither takes anything off."""
+    spec = {"hostname": hostname, "rewrite": "", "service": _backend(AUTH), "timeout_ms": REST_TIMEOUT_MS}
+    document = {**spec, "prefix": PAGE_PATH, "prefix_exact": True}
+    return [
+        _object("Mapping", "stampchat-page", document),
+        _object("Mapping", "stampchat-page-files", {**spec, "prefix": PAGE_FILES}),
+    ]
 
 
 def acme_mapping(hostname: str) -> Json:

@@ -7,9 +7,12 @@ from typing import Any
 from infra.builders.labels import PART_OF, labels
 from infra.catalogue import (
     APPLICATIONS,
+    AUTH,
     GATEWAY,
     GATEWAY_NAMESPACE,
     NAMESPACE,
+    PAGE_FILES,
+    PAGE_PATH,
     TLS_SECRET,
     WEB_PORT,
     WEB_TLS_PORT,
@@ -57,7 +60,7 @@ def gateway(config: StackConfig) -> Json:
 def application_route(config: StackConfig) -> Json:
     """Build the one route of the public ports; what matches no rule of it is a 404, and no rule names another port."""
     section = "web" if config.hosted is None else "websecure"
-    return _route("stampchat", section, config, [_rule(application) for application in APPLICATIONS])
+    return _route("stampchat", section, config, [*map(_rule, APPLICATIONS), *_page(config)])
 
 
 def redirect_route(config: StackConfig) -> Json:
@@ -86,6 +89,15 @@ def _route(name: str, section: str, config: StackConfig, rules: list[Json]) -> J
         spec["hostnames"] = [config.hosted.hostname]
     metadata = {"name": name, "namespace": NAMESPACE, "labels": labels(name, "gateway")}
     return {"apiVersion": API_VERSION, "kind": "HTTPRoute", "metadata": metadata, "spec": spec}
+
+
+def _page(config: StackConfig) -> list[Json]:
+    """Build the rule of the page: its document alone, and its files; without a page no route names it."""
+    if config.web is None:
+        return []
+    document = {"path": {"type": "Exact", "value": PAGE_PATH}}
+    files = {"path": {"type": "PathPrefix", "value": PAGE_FILES.rstrip("/")}}
+    return [{"matches": [document, files], "backendRefs": [{"name": AUTH.name, "port": AUTH.public_port}]}]
 
 
 def _rule(application: Application) -> Json:

@@ -24,6 +24,7 @@ from services.auth.store import Store
 from services.database import Database, open_database
 from services.health import Health, watch_database
 from services.metrics import Metrics
+from services.page import add_page
 from services.peers import Peer, open_session
 from services.serve import Apps
 from services.tokens import Signer, Verifier
@@ -66,6 +67,8 @@ def create_apps(settings: AuthSettings, database: Database, session: aiohttp.Cli
         session_seconds=settings.session_seconds,
     )
     add_routes(public)
+    if settings.page is not None:
+        add_page(public, settings.page)
     internal = create_internal_app(
         server=settings.server, health=health, metrics=metrics, credential=settings.credential, openapi=DESCRIPTION
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.auth.firebase import KEYS_URL
 from services.legacy_tokens import LegacyTokens, load_legacy_tokens
+from services.page import INDEX, PageSettings
 from services.settings import (
     MIN_SECRET,
     DatabaseSettings,
@@ -22,6 +23,8 @@ PUBLIC_PORT = 3000
 INTERNAL_PORT = 3010
 LOGINS = ("dev", "google")
 DAY = 86_400
+# Where a browser signs in with Google: https://cloud.google.com/identity-platform/docs/reference/rest
+IDENTITY_URL = "https://identitytoolkit.googleapis.com"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class AuthSettings:
         firebase_keys_url: where the provider's keys lie.
         session_seconds: how long a session may be renewed.
         legacy_tokens: what judges the tokens of the system before ours, for a while after moving.
+        page: the web page that is served beside the calls, or None.
     """
 
     server: ServerSettings
@@ -57,6 +61,7 @@ class AuthSettings:
     firebase_keys_url: str = KEYS_URL
     session_seconds: int = 30 * DAY
     legacy_tokens: LegacyTokens | None = None
+    page: PageSettings | None = None
 
 
 def load_settings(source: Source) -> AuthSettings:
@@ -81,7 +86,23 @@ def load_settings(source: Source) -> AuthSettings:
         firebase_keys_url=source.url("FIREBASE_KEYS_URL", KEYS_URL),
         session_seconds=source.integer("SESSION_DAYS", 30, least=1, most=365) * DAY,
         legacy_tokens=load_legacy_tokens(source),
+        page=_load_page(source, logins),
     )
+
+
+def _load_page(source: Source, logins: tuple[str, ...]) -> PageSettings | None:
+    if not source.text("WEB_DIR", ""):
+        return None
+    folder = source.folder("WEB_DIR")
+    if folder.is_dir() and not (folder / INDEX).is_file():
+        source.problem("WEB_DIR", f"names {folder}, which holds no {INDEX}")
+    key = source.text("WEB_FIREBASE_API_KEY", "")
+    # A way to log in that the page cannot go is not offered there.
+    ways = [login for login in logins if login != "google" or key]
+    if "google" not in ways:
+        return PageSettings(folder, {"logins": ways})
+    identity = source.url("WEB_IDENTITY_URL", IDENTITY_URL)
+    return PageSettings(folder, {"logins": ways, "firebase": {"apiKey": key, "identity": identity}}, [identity])
 
 
 def _load_private_key(source: Source, token_keys: PublicKeys) -> Secret:

@@ -81,7 +81,7 @@ def test_a_deployment_that_is_as_it_should_be_passes() -> None:
     kube = cast("Kube", SimpleNamespace(pods=lambda: [pod("stamp-chat-auth"), pod("gateway", "other")]))
 
     with serving(GOOD) as url:
-        assert check_outside(url, IMAGES, kube, Silent(), seconds=0) == 5
+        assert check_outside(url, IMAGES, kube, Silent(), seconds=0) == 6
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,8 @@ def test_a_deployment_that_is_as_it_should_be_passes() -> None:
             "websocket: GET /chat/socket/websocket?vsn=2.0.0 answers 404",
         ),
         ({"/chat/internal/users": (401, "")}, "internal: GET /chat/internal/users answers 401, not 404"),
-        ({"/": (200, "welcome")}, "unknown: GET / answers 200, not 404"),
+        ({"/index.html": (200, "welcome")}, "unknown: GET /index.html answers 200, not 404"),
+        ({"/": (200, "welcome")}, "page: GET / answers 200, not 404"),
     ],
 )
 def test_each_path_that_answers_otherwise_is_named(changed: dict[str, tuple[int, str]], said: str) -> None:
@@ -105,6 +106,16 @@ def test_each_path_that_answers_otherwise_is_named(changed: dict[str, tuple[int,
         check_outside(url, IMAGES, kube, Silent(), seconds=0)
 
     assert said in caught.value.said
+
+
+def test_the_page_is_asked_for_where_there_is_one() -> None:
+    kube = cast("Kube", SimpleNamespace(pods=lambda: [pod("stamp-chat-auth")]))
+
+    with serving({**GOOD, "/": (200, "<!doctype html>")}) as url:
+        assert check_outside(url, IMAGES, kube, Silent(), page=True, seconds=0) == 6
+    with serving(GOOD) as url, pytest.raises(DeployError) as caught:
+        check_outside(url, IMAGES, kube, Silent(), page=True, seconds=0)
+    assert "page: GET / answers 404, not 200" in caught.value.said
 
 
 @pytest.mark.parametrize(

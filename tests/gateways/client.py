@@ -43,6 +43,7 @@ class Gateway:
         drops_aliases: whether it takes away X_Forwarded_For, which to some servers is X-Forwarded-For.
         upgrades_all: whether it upgrades wherever a service would, and not on the socket's path alone.
         refuses_encoded_slashes: whether a path with %2F in it is refused; a service takes it for a letter then.
+        has_page: whether the web page is served at its root.
         challenge: has an ACME challenge under way at a path, for a block.
     """
 
@@ -58,6 +59,7 @@ class Gateway:
     drops_aliases: bool = True
     upgrades_all: bool = True
     refuses_encoded_slashes: bool = True
+    has_page: bool = True
     challenge: Callable[[str], AbstractContextManager[None]] = _always
 
     @property

@@ -70,6 +70,7 @@ def prod(running: EmbeddedCluster, objects: Objects, manifests: list[Json], fold
         secure=trusting(certificate[0]),
         clear_port=ports["web"],
         client=_own_address(running),
+        has_page=False,
         challenge=challenge,
     )
     await_service(gateway)

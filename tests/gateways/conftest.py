@@ -10,7 +10,7 @@ from tests.conftest import EmbeddedCluster
 from tests.gateways.client import Gateway
 from tests.gateways.cluster import dev, prod
 from tests.gateways.machine import emissary_stand_in, local
-from tests.infra.configs import DEV, IMAGES, PROD, PROD_GATEWAY_API
+from tests.infra.configs import DEV, IMAGES, PROD_GATEWAY_API, WITH_PAGE
 from tests.order.objects import Objects, emptied
 from tests.order.stack import load_images, objects_of
 
@@ -26,9 +26,9 @@ def local_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]
 
 @pytest.fixture(scope="module")
 def emissary_stand_in_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Run Envoy with stack prod's Listeners, Host and Mappings, as we read Emissary."""
+    """Run Envoy with stack prod's Listeners, Host and Mappings, the page's included, as we read Emissary."""
     folder = tmp_path_factory.mktemp("emissary")
-    objects = objects_of("prod", PROD, IMAGES, folder)
+    objects = objects_of("prod", WITH_PAGE, IMAGES, folder)
     with emissary_stand_in([item for item in objects if item["kind"] in EMISSARYS], folder) as gateway:
         yield gateway
 

@@ -102,9 +102,10 @@ def _routes(mapping: Json, host: Json) -> list[Json]:
     if upgrades := mapping.get("allow_upgrade"):
         action["upgrade_configs"] = [{"upgrade_type": upgrade} for upgrade in upgrades]
     otherwise: Json = {"route": action} if mapping["prefix"] == ACME_PATH else {"redirect": {"https_redirect": True}}
+    place = {"path" if mapping.get("prefix_exact") else "prefix": mapping["prefix"]}
     return [
-        {"match": {"prefix": mapping["prefix"], "headers": [named, secure]}, "route": action},
-        {"match": {"prefix": mapping["prefix"], "headers": [named]}, **otherwise},
+        {"match": {**place, "headers": [named, secure]}, "route": action},
+        {"match": {**place, "headers": [named]}, **otherwise},
     ]
 
 

@@ -63,7 +63,17 @@ def test_a_prefix_without_its_slash(gateway: Gateway, name: str) -> None:
     assert (answer.status, answer.place, answer.target) == expected
 
 
-UNKNOWN = ["/", "/index.html", "/authentic", "/authx/test", "/AUTH/test", "/Auth/test", "/internal/users", "/metrics"]
+UNKNOWN = [
+    "/index.html",
+    "/webx/main.js",
+    "/WEB/main.js",
+    "/authentic",
+    "/authx/test",
+    "/AUTH/test",
+    "/Auth/test",
+    "/internal/users",
+    "/metrics",
+]
 UNKNOWN += [
     "/.well-known/security.txt",
     "/.env",
@@ -81,6 +91,15 @@ def test_an_unknown_path_is_a_404_of_the_gateway_s(gateway: Gateway, path: str) 
     answer = gateway.ask(path)
 
     assert (answer.status, answer.place) == (404, "")
+
+
+@pytest.mark.parametrize("path", ["/", "/?state=x", "/web/main.0123456789ab.js"])
+def test_the_page_is_auth_s_where_there_is_one(gateway: Gateway, path: str) -> None:
+    """Its document and its files, with nothing taken off; without a page no route names it."""
+    answer = gateway.ask(path)
+
+    expected = (200, "auth:public", path) if gateway.has_page else (404, "", "")
+    assert (answer.status, answer.place, answer.target) == expected
 
 
 INTERNAL = [

@@ -67,6 +67,16 @@ PROD = {
         for service, password in PASSWORDS.items()
     },
 }
+# The web page, which is off in prod unless somebody wants it.
+FIREBASE_WEB: dict[str, str] = {
+    "apiKey": "AIza" + "x" * 35,
+    "authDomain": "stampchat-test.firebaseapp.com",
+    "projectId": "stampchat-test",
+    "storageBucket": "stampchat-test.firebasestorage.app",
+    "messagingSenderId": "100000000000",
+    "appId": "1:100000000000:web:0123456789abcdef012345",
+}
+WITH_PAGE = {**PROD, "stampchat:web": json.dumps({"enabled": True, "firebase": FIREBASE_WEB})}
 PROD_GATEWAY_API = {**PROD, "stampchat:gateway": json.dumps({"kind": "gateway-api"})}
 # The chat's pods tell each other by NATS, or by their database past its pooler.
 BUS_PASSWORD = "bus-pass-4a7d"  # made up

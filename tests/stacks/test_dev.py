@@ -131,7 +131,12 @@ def test_all_of_it_fits_a_laptop(dev: Recording) -> None:
 
 def test_the_route_knows_the_three_public_ports_and_no_other(dev: Recording) -> None:
     """So an internal route is a 404 from outside, whatever its spelling."""
-    rules = dev.object("HTTPRoute", "stampchat")["spec"]["rules"]
+    *rules, page = dev.object("HTTPRoute", "stampchat")["spec"]["rules"]
+
+    assert page == {
+        "matches": [{"path": {"type": "Exact", "value": "/"}}, {"path": {"type": "PathPrefix", "value": "/web"}}],
+        "backendRefs": [{"name": "stamp-chat-auth", "port": 3000}],
+    }
 
     assert [(r["matches"][0]["path"]["value"], r["backendRefs"][0]["port"]) for r in rules] == [
         ("/auth", 3000),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.catalogue import APPLICATIONS, Application
+from infra.catalogue import APPLICATIONS, PAGE_FOLDER, Application
 from services.settings import Source
 from tests.infra.recording import Recording, files_of
 
@@ -36,8 +36,14 @@ def test_a_service_starts_from_its_pod(dev: Recording, application: Application,
     """Nothing is missing, nothing is malformed, and nothing that is set goes unread."""
     pod = dev.object("Deployment", application.name)["spec"]["template"]
     lay_mounts(dev, pod, tmp_path)
+    # What the image has of the page.
+    page = tmp_path / PAGE_FOLDER.lstrip("/")
+    page.mkdir(parents=True)
+    (page / "index.html").write_text("the page")
     env = {
-        variable["name"]: variable["value"].replace("/run/stampchat", f"{tmp_path}/run/stampchat")
+        variable["name"]: variable["value"]
+        .replace("/run/stampchat", f"{tmp_path}/run/stampchat")
+        .replace(PAGE_FOLDER, f"{tmp_path}{PAGE_FOLDER}")
         for variable in pod["spec"]["containers"][0]["env"]
     }
     source = Source(env)

@@ -33,6 +33,8 @@ LOAD: dict[Service, Callable[[Source], Any]] = {AUTH: load_auth, CHAT: load_chat
 def written(layout: Layout) -> Layout:
     ensure_keys(layout)
     write_database_urls(layout, PLACES)
+    layout.page.mkdir()
+    (layout.page / "index.html").write_text("the page")
     return layout
 
 
