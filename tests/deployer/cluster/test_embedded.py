@@ -305,7 +305,7 @@ def _machine(running: EmbeddedCluster) -> dict[str, object]:
         ).stdout
         for name, program, *arguments in (
             ("tables", "usr/sbin/nft", "list", "tables"),
-            ("sets", "sbin/ipset", "list", "-name"),
+            ("sets", "usr/sbin/ipset", "list", "-name"),
         )
     }
     folders = [
