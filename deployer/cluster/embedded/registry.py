@@ -99,7 +99,7 @@ def _config(layout: Layout) -> dict[str, object]:
     """Build its configuration (https://distribution.github.io/distribution/about/configuration/)."""
     return {
         "version": 0.1,
-        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": f"{_DATA}/data"}, "delete": {"enabled": True}},
         "auth": {"htpasswd": {"realm": layout.name, "path": f"{_DATA}/htpasswd"}},
         "http": {
@@ -114,9 +114,12 @@ def _host(layout: Layout, password: str) -> str:
     shown = base64.b64encode(f"{USER}:{password}".encode()).decode()
     return f"""\
 server = "https://{layout.registry}"
-ca = "{_PKI}/ca.crt"
 capabilities = ["pull", "resolve"]
+ca = "{_PKI}/ca.crt"
 
 [header]
 authorization = "Basic {shown}"
+
+# No other host has it. Without this table containerd 1.6 reads nothing of the above.
+[host]
 """

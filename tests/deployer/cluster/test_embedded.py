@@ -289,7 +289,7 @@ def _machine(running: EmbeddedCluster) -> dict[str, object]:
         ).stdout
         for name, program, *arguments in (
             ("tables", "usr/sbin/nft", "list", "tables"),
-            ("sets", "sbin/ipset", "list", "-name"),
+            ("sets", "usr/sbin/ipset", "list", "-name"),
         )
     }
     folders = [
