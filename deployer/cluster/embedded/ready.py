@@ -154,11 +154,23 @@ def _check_components(layout: Layout) -> None:
         )
     for state in box_status(init):
         if state["name"] not in _EXTRAS and not state["pid"] and state["restarts"] >= _MANY_RESTARTS:
+            said = _last_words(layout, state["name"])
             raise DeployError(
                 f"{state['name']} of the cluster {layout.name} keeps failing ({state['ended']}).",
-                said=_last_words(layout, state["name"]),
-                advice=f"Its log is {layout.logs / state['name']}.log.",
+                said=said,
+                advice=f"Its log is {layout.logs / state['name']}.log.{_shortage(said)}",
             )
+
+
+def _shortage(said: str) -> str:
+    """Say what a machine with many clusters runs out of first: its own word for it, open files, misleads."""
+    if "inotify" not in said:
+        return ""
+    limit = "fs.inotify.max_user_instances"
+    return (
+        f" This machine lets its programs watch no more files: raise `{limit}` (`sysctl -w {limit}=1024`), of which a "
+        "cluster takes about 20, or end another cluster."
+    )
 
 
 def _last_words(layout: Layout, name: str) -> str:

@@ -20,14 +20,22 @@ def invoke(token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     if token != _DECODE:
         raise UnsupportedError(f"The function {token}")
+    return {"result": read_yaml(str(reveal(arguments).get("text") or ""))}
+
+
+def read_yaml(text: str) -> list[dict[str, Any]]:
+    """Return the objects of a text, those of a list in its place.
+
+    Raises:
+        KubernetesError: it is no YAML.
+    """
     import yaml
 
-    given = reveal(arguments)
     try:
-        documents = list(yaml.safe_load_all(str(given.get("text") or "")))
+        documents = list(yaml.safe_load_all(text))
     except yaml.YAMLError as error:
         raise KubernetesError("The YAML cannot be read.", said=str(error)) from error
-    return {"result": [item for document in documents if isinstance(document, dict) for item in _expand(document)]}
+    return [item for document in documents if isinstance(document, dict) for item in _expand(document)]
 
 
 def _expand(document: dict[str, Any]) -> list[dict[str, Any]]:

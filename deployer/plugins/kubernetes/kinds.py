@@ -35,7 +35,6 @@ _BUILT_IN_GROUPS = frozenset(
 _UNSUPPORTED = {
     "kubernetes:helm.sh/": "Helm",
     "kubernetes:kustomize": "Kustomize",
-    "kubernetes:yaml/v2:": "A YAML component of the second version",
 }
 
 

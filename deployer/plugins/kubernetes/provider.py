@@ -14,7 +14,7 @@ from deployer.plugins.kubernetes.check import check
 from deployer.plugins.kubernetes.cluster import Cluster, connect
 from deployer.plugins.kubernetes.configuration import changed_arguments, replacing_arguments
 from deployer.plugins.kubernetes.diff import Difference
-from deployer.plugins.kubernetes.errors import ClusterUnreachableError, UnsupportedError
+from deployer.plugins.kubernetes.errors import ClusterUnreachableError
 from deployer.plugins.kubernetes.functions import invoke
 from deployer.plugins.kubernetes.kinds import Kind, kind_of, patches_only
 from deployer.plugins.kubernetes.lifecycle import Lifecycle
@@ -145,8 +145,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return response
 
     def Construct(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """Refuse components that live in the official plugin (charts, kustomizations, YAML of the second version)."""
-        raise UnsupportedError(f"The component {request.type}")
+        """Make a component of plain YAML; charts and kustomizations are the official plugin's alone."""
+        # Here alone: whoever uses none need not wait for what it imports.
+        from deployer.plugins.kubernetes.components import construct
+
+        return construct(request, version=version("pulumi-kubernetes"))
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         """End every await."""

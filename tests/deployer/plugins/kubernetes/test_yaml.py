@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +95,53 @@ pulumi.export("fourth", group.get_resource("v1/ConfigMap", "g-fourth").metadata[
     assert names(api, CONFIG_MAPS, namespace) == {"first", "fourth"}
     program.project.run("destroy", "--yes", "--skip-preview")
     assert names(api, CONFIG_MAPS, namespace) == set()
+
+
+def test_components_of_the_second_version_are_their_objects_too(program: Program, api: Api, namespace: str) -> None:
+    """Under the names that the official plugin gives them; what others live in comes first."""
+    (program.project.folder / "one.yaml").write_text(_MANIFEST)
+    own = f"{namespace}-v2"
+    place = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": own}}
+    inside = {**_config_map("inside"), "metadata": {"name": "inside", "namespace": own}}
+    body = f"""
+files = k8s.yaml.v2.ConfigFile("file", file="one.yaml", opts=options)
+group = k8s.yaml.v2.ConfigGroup("group", yaml={json.dumps(json.dumps(inside))}, objs=[{place!r}], files=["*.yml"],
+    resource_prefix="g", skip_await=True, opts=options)
+pulumi.export("count", files.resources.apply(len))
+"""
+    (program.project.folder / "two.yml").write_text(json.dumps(_config_map("fourth")))
+    program.write(body)
+    assert program.project.run("preview").returncode == 0
+
+    program.project.up()
+
+    assert names(api, CONFIG_MAPS, namespace) == {"first", "second", "fourth"}
+    assert names(api, CONFIG_MAPS, own) == {"inside"}
+    state = program.project.resources()
+    assert {"file:first", "file:second", "file:third", "g:fourth", f"g:{own}/inside", f"g:{own}"} <= set(state)
+    assert state["file:first"]["parent"] == state["file"]["urn"]
+    assert json.loads(program.project.run("stack", "output", "--json").stdout) == {"count": 3}
+    assert program.project.run("preview", "--expect-no-changes", check=False).returncode == 0
+    program.project.run("destroy", "--yes", "--skip-preview")
+    assert names(api, CONFIG_MAPS, namespace) == set()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("k8s.yaml.v2.ConfigFile('x', file='none.yaml', opts=options)", "There is no file none.yaml."),
+        ("k8s.yaml.v2.ConfigGroup('x', yaml='a: [1', opts=options)", "The YAML cannot be read."),
+        ("k8s.yaml.v2.ConfigGroup('x', yaml='kind: ConfigMap', opts=options)", "has no apiVersion, no kind or no"),
+        ("k8s.yaml.v2.ConfigFile('x', file='https://x.invalid/y', opts=options)", "needs the official Pulumi plugin"),
+    ],
+)
+def test_a_component_that_cannot_be_made_says_why(program: Program, body: str, said: str) -> None:
+    """In a preview already."""
+    assert said in program.fail(body)
+
+
+def _config_map(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"k": "1"}}
 
 
 def test_yaml_that_is_none_says_where(program: Program) -> None:
