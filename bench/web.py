@@ -214,7 +214,7 @@ def take_picture(browser: Any, site: Site, path: Path) -> None:
     grace.throw("LOL", "sandwiches", (0.95, 0.95), hold=120)
     ada.throw("Love it", "And music", (0.85, 0.9), hold=900)
     grace.throw("Yes!", "the dog", (0.1, 0.95), hold=900)
-    ada.page.mouse.move(5, 690)
+    ada.page.mouse.move(200, 500)
     grace.page.get_by_label("Message", exact=True).fill("Of course he")
     ada.page.locator(".about", has_text="typing").wait_for()
     shots = [each.page.screenshot() for each in (ada, grace)]

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 # Milliseconds, on a machine that does other things too.
-PATIENCE = 15_000
+PATIENCE = 120_000
 Point = tuple[float, float]
 
 
