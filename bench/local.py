@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("cli", "deployer", "infra", "services", "stampchat", "requirements-local.lock", "requirements-dev.lock")
+PARTS = ("cli", "deployer", "infra", "services", "web", "stampchat", "requirements-local.lock", "requirements-dev.lock")
 PORT = 8090
 URL = f"http://127.0.0.1:{PORT}"
 # All three answer, two of them through another.

@@ -172,9 +172,13 @@ export class RoomView {
   }
 
   #aimed = null;
+  #landed = null;
 
   async #throw(row, stamp) {
     if (!row?.message.id) return;
+    // One sees it land: the buttons, and what they uncover, wait until one points at something else.
+    this.#deactivate();
+    this.#landed = row;
     announce(`Thrown: ${stamp.word}, at ${Math.round(stamp.strength * 100)} percent.`);
     await this.line.stamp(row.message.id, stamp).catch((failure) => note(failure.message));
   }
@@ -201,13 +205,20 @@ export class RoomView {
     const { list } = this.list;
     const activate = (event) => this.#activate(event.target.closest(".row")?.row);
     list.addEventListener("pointerover", (event) => event.pointerType === "mouse" && !this.actions.contains(document.activeElement) && activate(event));
+    list.addEventListener("pointerleave", () => this.actions.contains(document.activeElement) || this.#deactivate());
     list.addEventListener("focusin", (event) => (this.#stand(event.target.closest(".row")), activate(event)));
     list.addEventListener("click", activate);
     list.addEventListener("keydown", (event) => this.#walk(event));
   }
 
+  #deactivate() {
+    this.actions.remove();
+    this.#active = null;
+  }
+
   #activate(row) {
-    if (!row || this.throwing.word !== null) return;
+    if (!row || row === this.#landed || this.throwing.word !== null) return;
+    this.#landed = null;
     if (row === this.#active && this.actions.parentElement === row.element) return;
     this.#active = row;
     if (row.waits || row.message.type !== "chat") {

@@ -71,7 +71,8 @@ def _styles(web: Path, modules: Modules) -> bytes:
 
 
 def _esbuild(web: Path, modules: Modules, options: Sequence[str], content: bytes = b"") -> bytes:
-    usual = ["--minify", "--charset=utf8", "--legal-comments=none", "--log-level=warning", "--color=false"]
+    quiet = ["--log-level=error", "--log-limit=1", "--color=false"]
+    usual = ["--minify", "--charset=utf8", "--legal-comments=none", *quiet]
     command = [str(modules.esbuild), *options, *usual]
     # It looks for packages beside our modules, where there are none.
     environ = {"NODE_PATH": str(modules.folder)}

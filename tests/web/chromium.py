@@ -1,4 +1,4 @@
-"""Have a browser: the machine's Chromium, or Debian's unpacked into the cache with all that it needs, nothing installed."""
+"""Have a browser: Debian's Chromium, unpacked into the cache with all that it needs, or the machine's own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,19 @@ from pathlib import Path
 from deployer.errors import DeployError
 from deployer.fetch.atomic import exclusive, replace_folder, staging
 from deployer.fetch.debian import fetch_packages, unpack
+from deployer.fetch.wheels import fetch_wheels
 from deployer.report import Silent
 from deployer.workspace import load_workspace
 
+LOCK = Path(__file__).parent / "requirements.lock"
 PACKAGE = "chromium"
 FONTS = ("fonts-noto-color-emoji",)
-# What Chromium needs of them is on every machine already, and a second C library would be no use without its loader; the
-# others are for screens, sound and system services, which a browser without a screen asks in vain.
+# A second C library is of no use without its loader, and the machine has one; the others are for screens, sound and
+# system services, which a browser without a screen does without.
 NOT_NEEDED = (
-    "adduser", "adwaita", "dbus-user", "debconf", "dmsetup", "dpkg", "init-", "libc6", "libdb5", "libfile", "libgdbm",
-    "libgl1-mesa", "libllvm", "libnumber", "libpam", "libperl", "libtext", "libz3", "lsb-base", "mount", "passwd", "perl",
-    "procps", "systemd", "sysvinit", "tar", "usrmerge", "x11-utils", "xdg-utils",
+    "adduser", "adwaita", "dbus-user", "debconf", "dmsetup", "dpkg", "init-", "libc6", "libdb5", "libfile",
+    "libgdbm", "libgl1-mesa", "libllvm", "libnumber", "libpam", "libperl", "libtext", "libz3", "lsb-base", "mount",
+    "passwd", "perl", "procps", "systemd", "sysvinit", "tar", "usrmerge", "x11-utils", "xdg-utils",
 )  # fmt: skip
 FONTS_CONFIG = """\
 <?xml version="1.0"?>
@@ -60,6 +63,25 @@ def find_chromium() -> Chromium:
         return Chromium(Path(found), dict(os.environ))
 
 
+def add_playwright() -> None:
+    """Put the packages of the tests' own lock beside ours, for this process.
+
+    Raises:
+        DeployError: they cannot be had.
+    """
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    cache = load_workspace().cache
+    wheels = fetch_wheels(LOCK, cache=cache, python_version=version, report=Silent())
+    folder = cache / "tools" / f"browser-{wheels[0].parent.name}"
+    with exclusive(folder):
+        if not folder.is_dir():
+            with staging(folder) as fresh:
+                _install([str(wheel) for wheel in wheels], str(fresh / "site"))
+                replace_folder(fresh / "site", folder)
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
 def _unpacked(cache: Path) -> Chromium:
     # It makes apt's lists, by which the others are found.
     (newest,) = fetch_packages([PACKAGE], cache=cache, report=Silent())
@@ -85,3 +107,22 @@ def _closure(cache: Path) -> Sequence[str]:
     if done.returncode or not names:
         raise DeployError("apt does not know what Chromium needs.", said=done.stderr)
     return [name for name in names if not name.startswith(NOT_NEEDED)]
+
+
+def _install(wheels: list[str], folder: str) -> None:
+    # From files that were checked: nothing is asked of an index.
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        folder,
+        *wheels,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DeployError("Playwright could not be unpacked.", said=done.stderr)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from deployer.errors import DeployError
-from deployer.fetch.atomic import exclusive, replace_folder, staging
-from deployer.fetch.wheels import fetch_wheels
 from deployer.report import Silent
 from deployer.web.modules import fetch_packages
 from deployer.workspace import ROOT, load_workspace
-from tests.web.chromium import find_chromium
+from tests.web.chromium import add_playwright, find_chromium
 from tests.web.person import Person
 from tests.web.site import Site
 
 HERE = ROOT / "tests" / "web"
 # The first of them fetches the browser.
 TIMEOUT = 1800
-HOW = "Chromium and Playwright come by apt-get and pip, so both need to reach their packages, or: apt-get install chromium"
+HOW = "Chromium comes by apt-get and Playwright by pip; where apt has none: install a `chromium` on PATH"
 # What the page's policy stops is a fault of the page.
 REPORT = "addEventListener('securitypolicyviolation', (event) => console.error('policy: ' + event.violatedDirective))"
 MakePerson = Callable[..., Person]
@@ -49,7 +45,7 @@ def site() -> Iterator[Site]:
 def browser() -> Iterator[Any]:
     try:
         chromium = find_chromium()
-        _add_wheels()
+        add_playwright()
     except DeployError as error:
         pytest.skip(f"NOT TESTED: the web page, for want of a browser. {HOW}. {error}")
     from playwright.sync_api import sync_playwright
@@ -102,37 +98,3 @@ def axe() -> str:
     """Return axe-core's source."""
     folder = fetch_packages(HERE / "npm", ROOT / "web" / "node.txt", cache=load_workspace().cache, report=Silent())
     return (folder / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
-
-
-def _add_wheels() -> None:
-    """Put the packages of the tests' own lock beside ours, for this process."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    cache = load_workspace().cache
-    wheels = fetch_wheels(HERE / "requirements.lock", cache=cache, python_version=version, report=Silent())
-    folder = cache / "tools" / f"browser-{wheels[0].parent.name}"
-    with exclusive(folder):
-        if not folder.is_dir():
-            with staging(folder) as fresh:
-                _install([str(wheel) for wheel in wheels], str(fresh / "site"))
-                replace_folder(fresh / "site", folder)
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-
-
-def _install(wheels: list[str], folder: str) -> None:
-    # From files that were checked: nothing is asked of an index.
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        folder,
-        *wheels,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DeployError("Playwright could not be unpacked.", said=done.stderr)

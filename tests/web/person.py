@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 # Milliseconds, on a machine that does other things too.
-PATIENCE = 15_000
+PATIENCE = 120_000
 Point = tuple[float, float]
 
 
@@ -112,7 +112,8 @@ class Person:
         found: list[dict[str, Any]] = self.bubble(text).evaluate(
             """bubble => [...bubble.querySelectorAll(".stamps .stamp")].map(each => ({
                 word: each.textContent,
-                ...Object.fromEntries(["--x", "--y", "--turn", "--size"].map(name => [name, each.style.getPropertyValue(name)])),
+                ...Object.fromEntries(["--x", "--y", "--turn", "--size"].map(
+                    name => [name, each.style.getPropertyValue(name)])),
                 ink: each.className.match(/ink-\\d/)[0],
             }))"""
         )
@@ -121,7 +122,8 @@ class Person:
     def await_stamps(self, text: str, count: int) -> list[dict[str, Any]]:
         self.until(
             """([text, count]) => [...document.querySelectorAll(".row")].findLast(row =>
-                row.querySelector(".text")?.textContent.includes(text)).querySelectorAll(".stamps .stamp").length >= count""",
+                row.querySelector(".text")?.textContent.includes(text))
+                    .querySelectorAll(".stamps .stamp").length >= count""",
             [text, count],
         )
         return self.stamps(text)

@@ -33,7 +33,7 @@ def test_a_hostile_message_is_text(two: tuple[Person, Person], text: str) -> Non
     ada, grace = two
     alerts: list[Any] = []
     for each in two:
-        each.page.on("dialog", lambda dialog: alerts.append(dialog))
+        each.page.on("dialog", lambda dialog: alerts.append(dialog.message))
     ada.write(text)
     ada.say("after it")
     grace.sees("after it")

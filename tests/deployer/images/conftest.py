@@ -30,9 +30,10 @@ class Opened:
 
 
 def new_workspace(folder: Path, *, cache: Path | None = None) -> Workspace:
-    """Return a checkout with a copy of the services and nothing built."""
+    """Return a checkout with a copy of the services and the page, and nothing built."""
     root = folder / "checkout"
     shutil.copytree(ROOT / "services", root / "services", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "web", root / "web")
     for lock in LOCKS:
         shutil.copy(ROOT / lock, root / lock)
     return Workspace(root=root, home=root / ".stampchat", cache=cache or load_workspace().cache)

@@ -25,7 +25,7 @@ from deployer.workspace import ROOT, Workspace
 from tests.ports import free_port
 
 LIMIT = 120
-PARTS = ("cli", "deployer", "infra", "services")
+PARTS = ("cli", "deployer", "infra", "services", "web")
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 
