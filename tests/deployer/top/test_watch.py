@@ -14,7 +14,7 @@ import yaml
 from kubernetes.client import AuthenticationV1TokenRequest, CoreV1Api, V1TokenRequestSpec
 from kubernetes.config import new_client_from_config
 
-from deployer import kube
+from deployer import cluster, kube
 from deployer.cluster.embedded.programs import ensure_programs
 from deployer.report import Silent
 from deployer.top import Row, Watch, as_plain
@@ -63,6 +63,8 @@ PODS = {
 @pytest.fixture(scope="module")
 def watch(embedded_cluster: EmbeddedCluster) -> Iterator[Watch]:
     """Watch a namespace of pods into which no policy lets anybody."""
+    cluster.build_extras(embedded_cluster.workspace, Silent())
+    eventually(lambda: cluster.status(embedded_cluster.workspace).policies_hold, "an enforcer of policies")
     image = ensure_programs(embedded_cluster.workspace, Silent()).image.reference
     with closing(Objects(embedded_cluster.info.kubeconfig)) as objects, pytest.MonkeyPatch.context() as patch:
         objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
