@@ -39,10 +39,21 @@ def metrics() -> str:
     return registry.render().decode()
 
 
+# As a service does, it leaves it to whoever asked to hang up.
+ANSWER = r"""
+read -r method path version
+while read -r line && [ ${#line} -gt 1 ]; do :; done
+printf 'HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n' "$(wc -c < "/www$path")"
+cat "/www$path"
+sleep 10
+"""
+
+
 def serving(metrics_text: str, readiness: str) -> list[str]:
     """Return the command of a pod that answers with these texts."""
-    files = "cat > /www/metrics <<'END'\n{}END\ncat > /www/readyz <<'END'\n{}\nEND\n"
-    return ["/bin/busybox", "sh", "-c", f"{files.format(metrics_text, readiness)}exec httpd -f -p {PORT} -h /www"]
+    files = {"metrics": metrics_text, "readyz": f"{readiness}\n", "answer": ANSWER}
+    written = "".join(f"cat > /www/{name} <<'END'\n{text}END\n" for name, text in files.items())
+    return shell(f"{written}exec nc -ll -p {PORT} -e /bin/busybox sh /www/answer")
 
 
 def shell(script: str) -> list[str]:
