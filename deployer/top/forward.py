@@ -65,13 +65,16 @@ def get(connection: HTTPConnection, path: str) -> tuple[int, str]:
     """Ask for a path; return status and text.
 
     Raises:
-        ProbeError: the answer is too long, or no text.
+        ProbeError: the answer is too long, breaks off, or is no text.
     """
     connection.request("GET", path)
     answer = connection.getresponse()
     body = answer.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
         raise ProbeError(f"what it answers at {path} is longer than {MOST_BYTES // 2**20} MiB")
+    # Of what was announced this much is left; the kubelet may lose the end of what a server sends before it hangs up.
+    if answer.length:
+        raise ProbeError(f"what it answers at {path} breaks off")
     try:
         return answer.status, body.decode()
     except UnicodeDecodeError as error:

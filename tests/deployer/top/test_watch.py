@@ -14,7 +14,7 @@ import yaml
 from kubernetes.client import AuthenticationV1TokenRequest, CoreV1Api, V1TokenRequestSpec
 from kubernetes.config import new_client_from_config
 
-from deployer import kube
+from deployer import cluster, kube
 from deployer.cluster.embedded.programs import ensure_programs
 from deployer.report import Silent
 from deployer.top import Row, Watch, as_plain
@@ -39,10 +39,21 @@ def metrics() -> str:
     return registry.render().decode()
 
 
+# As a service does, it leaves it to whoever asked to hang up.
+ANSWER = r"""
+read -r method path version
+while read -r line && [ ${#line} -gt 1 ]; do :; done
+printf 'HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n' "$(wc -c < "/www$path")"
+cat "/www$path"
+sleep 10
+"""
+
+
 def serving(metrics_text: str, readiness: str) -> list[str]:
     """Return the command of a pod that answers with these texts."""
-    files = "cat > /www/metrics <<'END'\n{}END\ncat > /www/readyz <<'END'\n{}\nEND\n"
-    return ["/bin/busybox", "sh", "-c", f"{files.format(metrics_text, readiness)}exec httpd -f -p {PORT} -h /www"]
+    files = {"metrics": metrics_text, "readyz": f"{readiness}\n", "answer": ANSWER}
+    written = "".join(f"cat > /www/{name} <<'END'\n{text}END\n" for name, text in files.items())
+    return shell(f"{written}exec nc -ll -p {PORT} -e /bin/busybox sh /www/answer")
 
 
 def shell(script: str) -> list[str]:
@@ -63,6 +74,8 @@ PODS = {
 @pytest.fixture(scope="module")
 def watch(embedded_cluster: EmbeddedCluster) -> Iterator[Watch]:
     """Watch a namespace of pods into which no policy lets anybody."""
+    cluster.build_extras(embedded_cluster.workspace, Silent())
+    eventually(lambda: cluster.status(embedded_cluster.workspace).policies_hold, "an enforcer of policies")
     image = ensure_programs(embedded_cluster.workspace, Silent()).image.reference
     with closing(Objects(embedded_cluster.info.kubeconfig)) as objects, pytest.MonkeyPatch.context() as patch:
         objects.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
