@@ -103,6 +103,8 @@ DAMAGED: dict[str, Callable[[Ground], Path]] = {
 
 
 def _kill(pid: int) -> None:
+    if not pid:
+        raise SystemExit("There is nothing to kill: this fault did not happen.")
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
@@ -154,8 +156,7 @@ def _kill_command(step: str, line: str, ground: Ground) -> Said:
         if not line or ground.wait_for(process, line):
             _kill(process.pid)
 
-    ground.up(before=before)
-    return NOTHING  # whoever is killed says nothing
+    return ground.up(before=before)
 
 
 def _kill_plugin(ground: Ground) -> Said:
@@ -171,7 +172,7 @@ def _kill_creating(ground: Ground, find: Callable[[], list[int]]) -> Said:
 
     def before(process: subprocess.Popen[str]) -> None:
         if ground.wait_for(process, "created Namespace") and ground.wait_for(process, "created (Service|ConfigMap) "):
-            for pid in find():
+            for pid in find() or [0]:
                 _kill(pid)
 
     return ground.up(before=before)

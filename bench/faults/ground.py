@@ -138,7 +138,7 @@ class Ground:
                 command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 ours = any(str(path) in command for path in (self.copy.root, self.cache)) and _BACKGROUND not in command
                 if ours and pid not in inside and pid != os.getpid():
-                    found.append(f"{pid} {command[:100]}")
+                    found.append(f"{pid} {command}")
         return found
 
     def engines(self) -> list[int]:

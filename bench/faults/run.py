@@ -56,12 +56,13 @@ class Found:
         """List what is not as it should be; empty is good."""
         failed = ["failed"] if self.said.status > 0 and not self.case.may_fail else []
         after = [f"the next up: {self.after.text[-600:]}"] if self.after.status else []
-        return [*failed, *self.said.faults, *self.strays, *self.lost, *after]
+        return [*failed, *self.said.faults, *(stray[:200] for stray in self.strays), *self.lost, *after]
 
     def row(self) -> str:
         """Write it as a row of the table."""
         seen = self.said.paragraph.replace("\n", " ").replace("|", "/").removeprefix("stampchat: ")
-        seen = f"{seen[:_SHOWN]}…" if len(seen) > _SHOWN else seen or "nothing: it went through"
+        silent = "nothing: it was killed" if self.said.status < 0 else "nothing: it went through"
+        seen = f"{seen[:_SHOWN]}…" if len(seen) > _SHOWN else seen or silent
         cells = [self.case.name, seen, str(len(self.strays)), ", ".join(self.lost) or "nothing"]
         return f"| {' | '.join(cells)} | {'FAILED' if self.after.status else f'{self.seconds:.0f} s'} |"
 
