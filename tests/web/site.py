@@ -22,9 +22,15 @@ LIMIT = 180
 
 
 class Site:
-    """Be the services, and what else one may do to them."""
+    """Be the services, and what else one may do to them.
 
-    def __init__(self, **settings: str) -> None:
+    Args:
+        words: options of `local`.
+        settings: of the services, without their prefix.
+    """
+
+    def __init__(self, *words: str, **settings: str) -> None:
+        self._words = words
         # Where Postgres's own user reaches it; pytest's folders are root's alone.
         self.home = Path(mkdtemp(prefix="stampchat-web-", dir="/tmp"))
         self.home.chmod(0o755)
@@ -39,7 +45,7 @@ class Site:
     def start(self) -> None:
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [str(ROOT / "stampchat"), "local", "--port", str(self.port), "--json"],
+                [str(ROOT / "stampchat"), "local", "--port", str(self.port), "--json", *self._words],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
