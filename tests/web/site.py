@@ -129,7 +129,9 @@ def call(url: str, method: str, path: str, body: object = None, token: str = "")
         with urllib.request.urlopen(request, timeout=LIMIT) as answer:  # noqa: S310  # ours
             return json.loads(answer.read())
     except HTTPError as error:
-        raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+        with error:
+            said = error.read().decode()
+        raise AssertionError(f"{method} {path}: {error.code} {said}") from error
 
 
 def _read(path: Path) -> str:
