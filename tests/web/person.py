@@ -101,7 +101,7 @@ class Person:
 
     def throw(self, word: str, text: str, at: Point = (0.5, 0.5), *, hold: int = 300) -> None:
         """Pick a word and press it onto a message with the mouse."""
-        self.page.get_by_role("button", name=word, exact=True).click()
+        self.page.get_by_role("group", name="Stamps").get_by_role("button", name=word, exact=True).click()
         self.page.mouse.move(*self.point(text, *at))
         self.page.mouse.down()
         self.page.wait_for_timeout(hold)

@@ -22,9 +22,15 @@ LIMIT = 180
 
 
 class Site:
-    """Be the services, and what else one may do to them."""
+    """Be the services, and what else one may do to them.
 
-    def __init__(self, **settings: str) -> None:
+    Args:
+        words: options of `local`.
+        settings: of the services, without their prefix.
+    """
+
+    def __init__(self, *words: str, **settings: str) -> None:
+        self._words = words
         # Where Postgres's own user reaches it; pytest's folders are root's alone.
         self.home = Path(mkdtemp(prefix="stampchat-web-", dir="/tmp"))
         self.home.chmod(0o755)
@@ -39,7 +45,7 @@ class Site:
     def start(self) -> None:
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [str(ROOT / "stampchat"), "local", "--port", str(self.port), "--json"],
+                [str(ROOT / "stampchat"), "local", "--port", str(self.port), "--json", *self._words],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -123,7 +129,9 @@ def call(url: str, method: str, path: str, body: object = None, token: str = "")
         with urllib.request.urlopen(request, timeout=LIMIT) as answer:  # noqa: S310  # ours
             return json.loads(answer.read())
     except HTTPError as error:
-        raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+        with error:
+            said = error.read().decode()
+        raise AssertionError(f"{method} {path}: {error.code} {said}") from error
 
 
 def _read(path: Path) -> str:
