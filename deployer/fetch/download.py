@@ -54,6 +54,19 @@ def download_archive(url: str, checksums_url: str, *, archive_name: str, destina
         settle(fresh, destination)
 
 
+def answers(url: str) -> str:
+    """Return "" when an address has something, or in a few words why not; within seconds, and nothing is kept.
+
+    Args:
+        url: the address.
+    """
+    try:
+        _open(url).close()
+    except DownloadError as error:
+        return error.reason
+    return ""
+
+
 def extract_files(archive: Path, into: Path, *, only: Container[str] | None = None) -> list[Path]:
     """Extract the regular files of a .tar.gz into one flat folder, whatever folders the archive has.
 

@@ -56,6 +56,8 @@ def publisher() -> Iterator[Publisher]:
                 return
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
+            # A list of packages, which pip reads as a page only.
+            self.send_header("Content-Type", "text/html" if path == "/" else "application/octet-stream")
             self.end_headers()
             self.wfile.write(content[: len(content) // 2] if path in state.cut else content)
 
