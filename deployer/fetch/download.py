@@ -7,12 +7,13 @@ import shutil
 import tarfile
 import threading
 import time
-from collections.abc import Container
-from http.client import HTTPException, HTTPResponse
+from collections.abc import Container, Iterator
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
+from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, build_opener
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from deployer.fetch.atomic import settle, staging
 from deployer.fetch.errors import DownloadError
@@ -99,10 +100,7 @@ def extract_files(archive: Path, into: Path, *, only: Container[str] | None = No
 
 def _read_checksum(url: str, archive_name: str) -> str:
     with _open(url) as response:
-        try:
-            text = response.read(_CHECKSUMS_LIMIT).decode("utf-8", "replace")
-        except (OSError, HTTPException) as error:
-            raise DownloadError(url, f"broke off ({error})") from error
+        text = b"".join(_chunks(response, url, limit=_CHECKSUMS_LIMIT)).decode("utf-8", "replace")
     for line in text.splitlines():
         words = line.split()
         if len(words) == 2 and words[1].removeprefix("*").removeprefix("./") == archive_name:  # noqa: PLR2004  # "sum  name"
@@ -114,21 +112,31 @@ def _save(url: str, path: Path, archive_name: str, report: Report) -> str:
     """Write the file and return its SHA-256."""
     digest = hashlib.sha256()
     received = 0
-    started = time.monotonic()
     with _open(url) as response, path.open("wb") as file:
         size = int(response.headers.get("Content-Length") or 0)
-        while chunk := _read(response, url, received):
+        for chunk in _chunks(response, url):
             file.write(chunk)
             digest.update(chunk)
             received += len(chunk)
-            took = time.monotonic() - started
-            if took > _STALLED_AFTER and received < took * _SLOWEST:
-                raise DownloadError(url, f"too slow: {received:,} bytes in {took:.0f} s")
             if received >> _MB != (received - len(chunk)) >> _MB:
                 report.note(f"downloading {archive_name}: {received >> _MB} of {size >> _MB} MB")
     if received < size:
         raise DownloadError(url, f"cut short: {received:,} of {size:,} bytes")
     return digest.hexdigest()
+
+
+def _chunks(response: HTTPResponse, url: str, *, limit: int | None = None) -> Iterator[bytes]:
+    """Yield what comes, and give up on a publisher that trickles: each byte may be in time, and the last one never."""
+    received = 0
+    started = time.monotonic()
+    while chunk := _read(response, url, received):
+        yield chunk
+        received += len(chunk)
+        took = time.monotonic() - started
+        if took > _STALLED_AFTER and received < took * _SLOWEST:
+            raise DownloadError(url, f"too slow: {received:,} bytes in {took:.0f} s")
+        if limit is not None and received > limit:
+            raise DownloadError(url, f"longer than the {limit:,} bytes that a list of sums may have")
 
 
 def _read(response: HTTPResponse, url: str, received: int) -> bytes:
@@ -140,14 +148,30 @@ def _read(response: HTTPResponse, url: str, received: int) -> bytes:
 
 def _open(url: str) -> HTTPResponse:
     """Return the response once its headers are here; nothing, not even a slow resolver, takes longer than we wait."""
-    address = urlsplit(url)
-    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
+    if not _is_safe(url):
         raise DownloadError(url, "not an https address")
     answer = _Answer(url)
     thread = threading.Thread(target=answer.fetch, daemon=True)
     thread.start()
     thread.join(_ANSWER_WITHIN)
     return answer.response()
+
+
+def _is_safe(url: str) -> bool:
+    address = urlsplit(url)
+    return address.scheme == "https" or address.hostname in ("127.0.0.1", "localhost")
+
+
+class _SafeRedirects(HTTPRedirectHandler):
+    """Follow a publisher to where its files lie, and nowhere without TLS: sums from there would vouch for anything."""
+
+    def redirect_request(  # noqa: PLR0917  # the library's signature
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        """Return the request for the new address."""
+        if not _is_safe(newurl):
+            raise URLError(f"it redirects to {newurl}, not an https address")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class _Answer:
@@ -163,7 +187,7 @@ class _Answer:
         request = Request(self._url, headers={"User-Agent": "stampchat"})  # noqa: S310  # the scheme was checked
         try:
             # An opener of its own reads the proxies as they are now; urlopen keeps those of its first use.
-            self._response = build_opener().open(request, timeout=_STALLED_AFTER)
+            self._response = build_opener(_SafeRedirects).open(request, timeout=_STALLED_AFTER)
         except HTTPError as error:
             self._error = DownloadError(self._url, f"HTTP {error.code}", reachable=_says_publisher(error.code))
         except URLError as error:
