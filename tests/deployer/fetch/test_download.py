@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import socket
 import time
 from pathlib import Path
@@ -44,8 +45,27 @@ def test_a_sum_may_be_written_as_sha256sum_does_for_binary_files(releases: Publi
     assert (tmp_path / "tool.tar.gz").exists()
 
 
+@pytest.mark.parametrize("kind", ["sha1", "sha512"])
+def test_a_publisher_may_sum_by_another_algorithm(releases: Publisher, tmp_path: Path, kind: str) -> None:
+    """That of the plugin random does: SHA-1, and "./" before the name."""
+    releases.publish("tool.tar.gz", CONTENT)
+    right = f"{hashlib.new(kind, CONTENT, usedforsecurity=False).hexdigest()}  ./tool.tar.gz\n".encode()
+    releases.files["/sums.txt"] = right[:-40].replace(right[:8], b"00000000") + right[-40:]
+    with pytest.raises(DownloadError, match=f"its {kind} is"):
+        fetch(releases, tmp_path / "tool.tar.gz")
+    releases.files["/sums.txt"] = right
+
+    fetch(releases, tmp_path / "tool.tar.gz")
+
+    assert (tmp_path / "tool.tar.gz").read_bytes() == CONTENT
+
+
 def break_sum(releases: Publisher) -> None:
     releases.publish("tool.tar.gz", CONTENT, checksum="0" * 64)
+
+
+def shorten_sum(releases: Publisher) -> None:
+    releases.publish("tool.tar.gz", CONTENT, checksum="0" * 32)
 
 
 def lose_entry(releases: Publisher) -> None:
@@ -72,6 +92,7 @@ def lose_file(releases: Publisher) -> None:
     ("misbehave", "reason"),
     [
         (break_sum, "the publisher says 0000"),
+        (shorten_sum, "of no kind that we know"),
         (lose_entry, "it has no sum for tool.tar.gz"),
         (lose_sums, "HTTP 404"),
         (cut_short, "cut short: 175,000 of 350,000 bytes"),
