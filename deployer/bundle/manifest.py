@@ -22,7 +22,13 @@ _FORMAT = "stampchat-bundle 1"
 # What decides which files of the cache `up` looks for; of folders everything in them.
 _SOURCES = (
     *("versions.toml", "debian-images.lock", LOCK, "requirements-services.lock", "requirements-images.lock"),
-    *("deployer/engine/go", "deployer/cluster/embedded/go", "deployer/images", "deployer/oci.py"),
+    *(
+        "deployer/engine/go",
+        "deployer/cluster/embedded/go",
+        "deployer/images",
+        "deployer/oci.py",
+        "web/package-lock.json",
+    ),
 )
 _NO_SOURCE = frozenset({".pyc"})
 

@@ -13,6 +13,7 @@ from deployer.images.store import LayerStore
 from deployer.oci import Entry, Layer
 from deployer.report import Report, Silent
 from deployer.versions import load_versions, machine_arch
+from deployer.web.modules import packages_folder
 from deployer.workspace import Workspace
 
 _GROUPS = ("base", "python", "postgres")
@@ -46,11 +47,12 @@ def lacking(workspace: Workspace) -> list[str]:
     """
     if packages := absent(_specs(workspace), cache=workspace.cache):
         return [f"{len(packages)} Debian packages of the images"]
+    page = [] if packages_folder(workspace.root / "web", workspace.cache).is_dir() else ["the page's npm packages"]
     try:
         _recipe(workspace, Silent()).fetched_layers()
     except LayerMissingError:
-        return ["the images' layers"]
-    return []
+        return ["the images' layers", *page]
+    return page
 
 
 def files(workspace: Workspace, report: Report) -> list[Path]:
@@ -66,7 +68,9 @@ def files(workspace: Workspace, report: Report) -> list[Path]:
     specs = _recipe(workspace, report).images()
     layers = [path for spec in specs.values() for layer in spec.layers for path in (layer.path, record_of(layer))]
     packages = fetch_packages(_specs(workspace), cache=workspace.cache, report=report)
-    return [*dict.fromkeys(layers), *packages]
+    page = packages_folder(workspace.root / "web", workspace.cache)
+    modules = [path for path in sorted(page.rglob("*")) if path.is_file() and not path.is_symlink()]
+    return [*dict.fromkeys(layers), *packages, *modules]
 
 
 def record_of(layer: Layer) -> Path:
