@@ -11,9 +11,11 @@ import typer
 
 from cli import (
     backup,
+    bundle,
     cluster,
     destroy,
     dns,
+    doctor,
     drift,
     env,
     graph,
@@ -68,6 +70,7 @@ app.command(rich_help_panel=DEPLOY)(preview.preview)
 app.command(rich_help_panel=DEPLOY)(history.rollback)
 app.command(rich_help_panel=DEPLOY)(destroy.destroy)
 app.command(rich_help_panel=WORK)(local.local)
+app.command(rich_help_panel=LOOK)(doctor.doctor)
 app.command(rich_help_panel=LOOK)(smoke.smoke)
 app.command(rich_help_panel=LOOK)(status.status)
 app.command(rich_help_panel=LOOK)(top.top)
@@ -88,6 +91,7 @@ app.command(rich_help_panel=PARTS, context_settings={"allow_extra_args": True, "
 )
 app.command(rich_help_panel=PARTS)(backup.backup)
 app.command(rich_help_panel=PARTS)(backup.restore)
+app.command(rich_help_panel=PARTS)(bundle.bundle)
 app.command(rich_help_panel=PARTS)(history.unlock)
 app.command(rich_help_panel=PARTS)(uninstall.uninstall)
 app.command(rich_help_panel=PARTS)(version.version)

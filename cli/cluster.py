@@ -9,7 +9,7 @@ import typer
 
 from cli.context import AsJson, Yes, ask, settings_of, write, write_json
 from cli.status import component_lines, cost_lines, lan_line, policies_line
-from cli.up import Lan, Port, lan_told, lan_urls
+from cli.up import Cluster, Lan, Port, lan_told, lan_urls
 
 MetricsServer = Annotated[
     bool | None,
@@ -44,6 +44,7 @@ def up(
     context: typer.Context,
     *,
     port: Port = None,
+    cluster: Cluster = "",
     lan: Lan = None,
     metrics: MetricsServer = None,
     policies: Policies = None,
@@ -55,6 +56,8 @@ def up(
     [bold]Examples[/bold]
 
       ./stampchat cluster up
+
+      ./stampchat cluster up --cluster k3d    made by k3d in Docker, and kept there
 
       ./stampchat cluster up --no-metrics     without metrics-server, now and at every later start
 
@@ -68,7 +71,7 @@ def up(
     settings = settings_of(context)
     choice = Choice(metrics=metrics, policies=policies, registry=registry, lan=lan)
     with settings.display() as display:
-        started = start(settings.workspace, port, choice, display)
+        started = start(settings.workspace, port, choice, display, wanted=cluster)
     info = started.info
     if as_json:
         told = {"name": info.name, "kubeconfig": info.kubeconfig, "address": info.address, "url": info.url}

@@ -24,11 +24,15 @@ def uninstall(
       ./stampchat uninstall --keep-cache
     """
     from deployer.errors import UsageError
-    from deployer.uninstall import plan_removal
+    from deployer.uninstall import PACKAGES, describe_cluster, folder_size, plan_removal
     from deployer.uninstall import uninstall as run
 
     settings = settings_of(context)
-    paths = plan_removal(settings.workspace, keep_cache=keep_cache)
+    workspace = settings.workspace
+    paths = plan_removal(workspace, keep_cache=keep_cache)
+    write("What was put on this machine, and goes:")
+    write(*(f"  {thing}" for thing in describe_cluster(workspace)))
+    write(*(f"  {path} ({folder_size(path) / 1e6:.0f} MB)" for path in paths))
     question = f"The cluster, its data and {' and '.join(map(str, paths)) or 'nothing else'} are about to be removed."
     if not ask(question, yes=yes):
         raise UsageError("Not confirmed; nothing was changed.", advice="Answer yes, or give --yes.")
@@ -37,3 +41,6 @@ def uninstall(
     for removal in removed:
         write(f"removed {removal.path} ({removal.size / 1e6:.0f} MB)")
     write("What is left is the checkout itself and its .venv; delete the folder and all is gone.")
+    write(
+        f"Debian's packages are yours, whoever wanted them ({', '.join(PACKAGES)}); `apt-get remove` takes them away."
+    )

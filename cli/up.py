@@ -21,6 +21,14 @@ Lan = Annotated[
         help="Whether other machines reach that port, a phone for instance (default: as before; at first none does).",
     ),
 ]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        "--cluster",
+        help="Where stack dev's cluster is: embedded, kind, k3d, or a context of your kubeconfig (kept from then on).",
+        show_default=False,
+    ),
+]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Look at what really is there instead of trusting the state.")]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Take back fields that somebody else has changed, rather than stop at them.")
@@ -33,6 +41,7 @@ def up(
     *,
     port: Port = None,
     lan: Lan = None,
+    cluster: Cluster = "",
     refresh: Refresh = False,
     take_over: TakeOver = False,
     yes: Yes = False,
@@ -51,6 +60,8 @@ def up(
 
       ./stampchat up --lan           a phone on the same network can join, until --no-lan
 
+      ./stampchat up --cluster kind  a cluster that kind makes in Docker; on macOS, or without root
+
       ./stampchat up prod            the cluster that Pulumi.prod.yaml names; asks after the plan
     """
     from deployer.up import UpOptions
@@ -62,6 +73,7 @@ def up(
             stack=stack,
             port=port,
             lan=lan,
+            cluster=cluster,
             refresh=refresh,
             take_over=take_over,
             confirm=lambda question: ask(question, yes=yes, display=display),

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deployer.disk import COLD_DISK, GIB, WARM_DISK, check_disk
+from deployer.doctor.machine import ELSEWHERE
 from deployer.errors import DeployError, UsageError
 from deployer.stack_file import listed, load_stack_file, refuse
 from deployer.workspace import Workspace
 
 if TYPE_CHECKING:
+    from deployer.cluster import Where
     from infra.config import StackConfig
-
-_GIB = 1024**3
-# Measured: a cache filled by one cold `up` is 7.6 GiB, the Go caches nearly all of it.
-COLD_DISK = 9 * _GIB
-# With everything in the cache: images in the cluster's store, databases, logs.
-WARM_DISK = 1 * _GIB
 
 
 def stack_names(workspace: Workspace) -> list[str]:
@@ -117,6 +112,30 @@ def config_problems(config: dict[str, Any]) -> list[str]:
     return []
 
 
+def check_ground(workspace: Workspace, where: Where | None) -> str:
+    """See that this machine can hold what it is to hold: the embedded cluster, or only the engine and its state.
+
+    Args:
+        workspace: the checkout.
+        where: where the cluster is to be; None where it is.
+
+    Returns:
+        What was found, in a few words.
+
+    Raises:
+        DeployError: it cannot.
+    """
+    from deployer.cluster import stored_instance
+
+    known = stored_instance(workspace)
+    ground = where.ground if where else known.ground if known else "embedded"
+    if ground == "embedded":
+        cold = not any((workspace.cache / name).exists() for name in ("cluster", "engine"))
+        return check_machine(workspace, cold=cold)
+    free = check_disk(workspace.cache, WARM_DISK, "the engine and the images")
+    return f"{platform.system()}, {free / GIB:.0f} GiB free"
+
+
 def check_machine(workspace: Workspace, *, cold: bool) -> str:
     """See that this machine can hold the embedded cluster.
 
@@ -134,12 +153,12 @@ def check_machine(workspace: Workspace, *, cold: bool) -> str:
     if platform.system() != "Linux":
         raise UsageError(
             f"The embedded cluster needs Linux; this is {platform.system()}.",
-            advice="Run this on a Linux machine or in a virtual one.",
+            advice=ELSEWHERE,
         )
     if os.geteuid() != 0:
         raise UsageError(
             "The embedded cluster needs root: it makes namespaces, mounts and a network link.",
-            advice="Run `sudo ./stampchat up` (the README says what it changes, and how all of it goes).",
+            advice="Run `sudo ./stampchat up` (the README says what it changes, and how all of it goes). " + ELSEWHERE,
         )
     free = [check_disk(workspace.home, WARM_DISK, "the cluster's images, databases and logs")]
     free.append(
@@ -147,25 +166,4 @@ def check_machine(workspace: Workspace, *, cold: bool) -> str:
         if cold
         else check_disk(workspace.cache, WARM_DISK, "the cache of builds")
     )
-    return f"root on Linux, {min(free) / _GIB:.0f} GiB free"
-
-
-def check_disk(folder: Path, needed: int, purpose: str) -> int:
-    """See that a folder's file system has room.
-
-    Returns:
-        The free bytes.
-
-    Raises:
-        DeployError: it has not.
-    """
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise DeployError(
-            f"{folder} has {free / _GIB:.1f} GiB free; {purpose} need {needed / _GIB:.0f} GiB.",
-            advice="Make room, or move the folder: STAMPCHAT_CACHE for builds, STAMPCHAT_HOME for the rest.",
-        )
-    return free
+    return f"root on Linux, {min(free) / GIB:.0f} GiB free"

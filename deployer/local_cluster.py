@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer import cluster
-from deployer.checks import check_machine
-from deployer.errors import DeployError
+from deployer.checks import check_ground, load_settings
+from deployer.errors import DeployError, UsageError
+from deployer.ground import choose_where, refuse_lan
+from deployer.project import load_checkpoint
 from deployer.report import Report
 from deployer.stack import set_state_aside
 from deployer.workspace import Workspace
@@ -28,7 +30,9 @@ class Started:
     lan_port: int | None
 
 
-def start(workspace: Workspace, port: int | None, choice: cluster.Choice, report: Report) -> Started:
+def start(
+    workspace: Workspace, port: int | None, choice: cluster.Choice, report: Report, *, wanted: str = ""
+) -> Started:
     """Start or repair the cluster, and have what it can do without built in the background.
 
     Args:
@@ -36,19 +40,32 @@ def start(workspace: Workspace, port: int | None, choice: cluster.Choice, report
         port: the port of this machine that its gateway answers at, or None for the one that it has.
         choice: what it is to have from now on.
         report: where progress goes.
+        wanted: "embedded", "kind", "k3d" or a context's name; "" for what the stack's file says, or where it is.
 
     Raises:
         DeployError: this machine cannot hold it, or it does not come up.
     """
-    check_machine(workspace, cold=not (workspace.cache / "cluster").exists())
-    instance = cluster.load_instance(workspace, port=port)
+    where = choose_where(workspace, load_settings(workspace, "dev"), wanted)
+    check_ground(workspace, where)
+    instance = cluster.load_instance(workspace, port=port, where=where)
+    refuse_lan(instance, choice.lan)
     instance = cluster.choose(workspace, instance, choice)
     info = cluster.up(workspace, instance, report)
     return Started(info, cluster.begin_extras(workspace), instance.port if instance.lan else None)
 
 
 def stop(workspace: Workspace, report: Report, *, purge: bool) -> None:
-    """Stop the cluster, and with `purge` delete its data and what the engine knew of it."""
+    """Stop the cluster, and with `purge` delete its data and what the engine knew of it.
+
+    Raises:
+        UsageError: the cluster was there before us, and what is ours is still in it.
+    """
+    known = cluster.stored_instance(workspace)
+    if purge and known is not None and known.ground == "context" and _has_resources(workspace):
+        raise UsageError(
+            f"The cluster of context {known.context} still has what `up` has put there.",
+            advice="Nothing was changed. `./stampchat destroy` takes it out; then this forgets the cluster.",
+        )
     cluster.down(workspace, purge=purge, report=report)
     if purge:
         set_state_aside(workspace, "dev")
@@ -64,3 +81,9 @@ def kubeconfig(workspace: Workspace) -> Path:
     if not path.exists():
         raise DeployError("There is no cluster yet.", advice="`./stampchat up` or `./stampchat cluster up` makes one.")
     return path
+
+
+def _has_resources(workspace: Workspace) -> bool:
+    """Tell whether the engine knows of anything in the cluster besides its own entries."""
+    resources = load_checkpoint(workspace, "dev").get("resources") or []
+    return any(not str(entry.get("type")).startswith("pulumi:") for entry in resources)

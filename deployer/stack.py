@@ -34,7 +34,7 @@ def is_embedded(settings: Mapping[str, Any]) -> bool:
 def local_url(workspace: Workspace) -> str:
     """Name the URL at which this checkout's own cluster answers on this machine; nothing before it has a port."""
     instance = stored_instance(workspace)
-    return f"http://127.0.0.1:{instance.port}" if instance is not None else ""
+    return instance.address if instance is not None else ""
 
 
 def local_values(workspace: Workspace, settings: Mapping[str, Any]) -> dict[str, object]:
@@ -42,12 +42,23 @@ def local_values(workspace: Workspace, settings: Mapping[str, Any]) -> dict[str,
     kubeconfig = cluster.kubeconfig(workspace)
     if not is_embedded(settings) or not kubeconfig.exists():
         return {}
-    return {
+    values: dict[str, object] = {
         "stampchat:kubeconfig": str(kubeconfig),
         "stampchat:context": current_context(kubeconfig),
         "stampchat:imagesFile": str(workspace.images),
         "stampchat:url": local_url(workspace),
     }
+    instance = stored_instance(workspace)
+    if instance is None or instance.ground == "embedded":
+        return values
+    config = settings.get("config") or {}
+    # Docker passes connections on as they are, where our own forwarder says from whom they come.
+    values["stampchat:gateway"] = {**(config.get("stampchat:gateway") or {}), "proxyProtocolFrom": []}
+    # The context is named already, and what was to make it is no business of the program.
+    values["stampchat:cluster"] = "embedded"
+    if config.get("stampchat:imagesFile"):
+        values["stampchat:imagesFile"] = config["stampchat:imagesFile"]
+    return values
 
 
 def current_context(kubeconfig: Path) -> str:

@@ -14,6 +14,9 @@ from deployer.errors import UsageError
 from deployer.steps import Display, Step, run_steps
 from deployer.workspace import Workspace
 
+# What our messages tell people to install; we install none.
+PACKAGES = ("python3-venv", "iproute2", "golang-go")
+
 
 @dataclass(frozen=True)
 class Removal:
@@ -27,6 +30,26 @@ def plan_removal(workspace: Workspace, *, keep_cache: bool) -> list[Path]:
     """List the folders that go."""
     paths = [workspace.home, *local.leftovers(workspace), *([] if keep_cache else [workspace.cache])]
     return [path for path in paths if path.exists()]
+
+
+def describe_cluster(workspace: Workspace) -> list[str]:
+    """Name what a cluster has on this machine besides its files; nothing where none was ever made.
+
+    Args:
+        workspace: the checkout.
+    """
+    instance = stored_instance(workspace)
+    if instance is None:
+        return []
+    if instance.ground == "context":
+        return [f"the note that stack dev is on the cluster of context {instance.context}; what is in it stays"]
+    if instance.ground != "embedded":
+        return [f"the {instance.ground} cluster {instance.name} in Docker, with its volumes"]
+    if not cluster.status(workspace).running:
+        return []
+    link = f"sc-{instance.name.removeprefix('stampchat-')}"
+    inside = f"the cluster {instance.name}: its processes, namespaces and cgroups, the link {link}"
+    return [f"{inside} (10.231.{instance.number}.1), and what listens on port {instance.port}"]
 
 
 def uninstall(workspace: Workspace, display: Display, *, keep_cache: bool) -> list[Removal]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 
 from deployer import cluster, images
 from deployer.abandoned import note_abandoned
-from deployer.checks import check_machine, load_deployable
+from deployer.checks import check_ground, load_deployable
 from deployer.contexts import find_cluster
 from deployer.engine import ensure_engine
 from deployer.errors import UsageError
 from deployer.events import Outcome, Reader
+from deployer.ground import choose_where, described, pulls_images, refuse_lan, require_images
 from deployer.history import update_message
 from deployer.issuance import explained
 from deployer.kube import Kube
@@ -41,6 +43,8 @@ class UpOptions:
         stack: the stack's name.
         port: the port of this machine that the gateway answers at, or the one that it has, or a free one.
         lan: whether other machines reach that port, from now on; None leaves it as it is.
+        cluster: where the cluster of stack dev is to be: "embedded", "kind", "k3d" or a context's name; "" for what the
+            stack's file says, or where it is.
         refresh: look at what really is there instead of trusting the state.
         take_over: take fields back that somebody else has changed, rather than stop at them.
         preview_only: stop before the first change.
@@ -52,6 +56,7 @@ class UpOptions:
     stack: str = "dev"
     port: int | None = None
     lan: bool | None = None
+    cluster: str = ""
     refresh: bool = False
     take_over: bool = False
     preview_only: bool = False
@@ -103,6 +108,12 @@ class _Run:
                 advice="Leave it away, or bring up stack dev.",
             )
         self.lan_port: int | None = None
+        if options.cluster and not self.embedded:
+            raise UsageError(
+                f"The cluster of stack {options.stack} is the one that its file names.",
+                advice="--cluster is for stack dev; mend stampchat:context in the stack's file.",
+            )
+        self.where = choose_where(workspace, self.settings, options.cluster) if self.embedded else None
         self.outcome = Outcome()
         self.url = public_url(self.settings)
         self._images = Background(self._build_images)
@@ -129,11 +140,14 @@ class _Run:
             Step("plugins", "find the engine's plugins", self.find_plugins),
             Step("ground", "ask cluster and databases for what the stack stands on", self.check_ground),
         ]
+        builds = self.options.images is None and not self._pulls
+        if os.environ.get("STAMPCHAT_BUNDLE"):
+            here.insert(0, Step("bundle", "take what is missing out of the bundle", self.use_bundle))
         # Those of an earlier update are in the cluster already.
-        steps = [*here, *(fresh if self.options.images is None else [])] if self.embedded else there
+        steps = [*here, *(fresh if builds else [])] if self.embedded else there
         steps.append(Step("preview", "plan the change", self.preview))
         if not self.options.preview_only:
-            if not self.embedded or self.options.images is not None:
+            if not self.embedded or self._is_foreign or self.options.images is not None:
                 steps.append(Step("confirm", "ask before anything changes", self.ask))
             steps.append(Step("update", "apply the plan", self.update))
             if self.url or self.embedded:
@@ -145,17 +159,38 @@ class _Run:
                 )
         return steps
 
+    @property
+    def _ground(self) -> cluster.Ground:
+        known = cluster.stored_instance(self.workspace)
+        return (self.where or (known.where if known else cluster.Where())).ground
+
+    @property
+    def _is_foreign(self) -> bool:
+        """Whether the cluster was there before us, and may hold what is not ours."""
+        return self.embedded and self._ground == "context"
+
+    @property
+    def _pulls(self) -> bool:
+        """Whether the cluster pulls images that were pushed, rather than be given those that are built here."""
+        return self._ground != "embedded" and pulls_images(self.settings)
+
+    def use_bundle(self, display: Display) -> str:
+        from deployer.bundle import use_what_is_named
+
+        return use_what_is_named(self.workspace, display)
+
     def check_machine(self, display: Display) -> str:
         display.note("looking at the machine")
-        cold = not any((self.workspace.cache / name).exists() for name in ("cluster", "engine"))
-        found = check_machine(self.workspace, cold=cold)
-        instance = cluster.load_instance(self.workspace, port=self.options.port)
+        found = check_ground(self.workspace, self.where)
+        instance = cluster.load_instance(self.workspace, port=self.options.port, where=self.where)
+        require_images(instance, self.settings)
+        refuse_lan(instance, self.options.lan)
         self._instance = cluster.choose(self.workspace, instance, cluster.Choice(lan=self.options.lan))
         self.lan_port = self._instance.port if self._instance.lan else None
         # Its downloads run while Go keeps the processors busy.
-        if self.options.images is None:
+        if self.options.images is None and not self._pulls:
             self._images.start()
-        return f"{found}; {self._instance.name}, port {self._instance.port}"
+        return f"{found}; {described(self._instance)}"
 
     def find_cluster(self, _display: Display) -> str:
         self._cluster = find_cluster(self.workspace, self.settings)
@@ -201,7 +236,7 @@ class _Run:
 
     def start_cluster(self, display: Display) -> str:
         info = cluster.up(self.workspace, self._instance, display)
-        self.url = info.url
+        self.url = info.url or self.url
         if forget_lost_cluster(self.workspace, self.options.stack, info.identity):
             display.line("the cluster is a new one: what the stack knew of the old one was set aside")
         if self.config.observability.kind == "prometheus-operator":

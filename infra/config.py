@@ -25,6 +25,7 @@ from infra.web import WebConfig, read_web
 
 __all__ = [
     "DATABASE_URL_KEYS",
+    "GROUNDS",
     "MIGRATE_URL_KEYS",
     "AcmeConfig",
     "BusConfig",
@@ -56,6 +57,9 @@ Place = Literal["dev", "prod"]
 GatewayKind = Literal["gateway-api", "ambassador"]
 Push = Literal["off", "fcm"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+# What can make the cluster of stack dev; the command line reads it, the program takes the cluster that it is given.
+GROUNDS = ("embedded", "kind", "k3d")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 # Where the embedded cluster's commands put them, seen from the checkout.
@@ -236,6 +240,8 @@ def _read_cluster(reader: Values, place: Place) -> ClusterConfig:
     named = reader.has("context")
     if place == "prod" and not named:
         reader.problem("context", "is not set; name the context of the cluster in your kubeconfig")
+    if place == "dev" and reader.choice("cluster", GROUNDS, GROUNDS[0]) != GROUNDS[0] and named:
+        reader.problem("cluster", "and stampchat:context each name a cluster; leave one of them away")
     context = reader.text("context", "") if named else None
     kubeconfig = reader.text("kubeconfig", "") or (DEFAULT_KUBECONFIG if place == "dev" and not named else None)
     return ClusterConfig(kubeconfig=kubeconfig, context=context)

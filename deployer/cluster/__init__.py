@@ -1,6 +1,7 @@
 """A Kubernetes cluster, wherever we are.
 
-The embedded cluster serves `dev` on one machine: `load_instance` says which one is this checkout's, `up` brings it up.
+`load_instance` says which one is this checkout's, and what makes it: a box of ours on this machine (embedded), kind or
+k3d where Docker is, or nobody, where a context names one that is there already. `up` brings it up.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from deployer.cluster.model import (
     ClusterInfo,
     ClusterStatus,
     ComponentStatus,
+    Ground,
     Instance,
     Registry,
+    Where,
 )
 from deployer.errors import DeployError
 from deployer.report import Report, Silent
@@ -28,19 +31,24 @@ __all__ = [
     "ClusterInfo",
     "ClusterStatus",
     "ComponentStatus",
+    "Ground",
     "Instance",
     "Registry",
+    "Where",
     "begin_extras",
     "build_extras",
     "choose",
     "down",
     "end_extras",
+    "files",
     "kubeconfig",
+    "lacking",
     "load_images",
     "load_instance",
     "prepare",
     "registry",
     "status",
+    "stored_instance",
     "up",
 ]
 
@@ -60,6 +68,32 @@ def prepare(workspace: Workspace, report: Report) -> None:
     ensure_programs(workspace, report)
 
 
+def lacking(workspace: Workspace) -> list[str]:
+    """List what the cache lacks for an embedded cluster, for people; nothing is changed.
+
+    Args:
+        workspace: the checkout.
+    """
+    from deployer.cluster.embedded import programs
+
+    return programs.lacking(workspace.cache)
+
+
+def files(workspace: Workspace, report: Report) -> list[Path]:
+    """Return every file of the cache that an embedded cluster elsewhere needs; what is missing is made first.
+
+    Args:
+        workspace: the checkout.
+        report: where progress goes.
+
+    Raises:
+        DeployError: a build or a download failed.
+    """
+    from deployer.cluster.embedded import extras, programs
+
+    return [*programs.files(workspace, report), *extras.built_files(workspace)]
+
+
 def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
     """Bring this checkout's cluster up, repair it, or find that nothing is to be done.
 
@@ -71,6 +105,14 @@ def up(workspace: Workspace, instance: Instance, report: Report) -> ClusterInfo:
     Raises:
         DeployError: this machine cannot run a cluster, a build failed, or a component does not start.
     """
+    if instance.ground in ("kind", "k3d"):
+        from deployer.cluster.docker.up import up as docker_up
+
+        return docker_up(workspace, instance, report)
+    if instance.ground == "context":
+        from deployer.cluster.named import up as named_up
+
+        return named_up(workspace, instance, report)
     from deployer.cluster.embedded.up import up as embedded_up
 
     return embedded_up(workspace, instance, report)
@@ -87,10 +129,20 @@ def down(workspace: Workspace, *, purge: bool = False, report: Report | None = N
     Raises:
         DeployError: something of it does not die.
     """
-    from deployer.cluster.embedded.down import down as embedded_down
-    from deployer.cluster.embedded.layout import layout_of
+    instance = _instance(workspace)
+    if instance.ground in ("kind", "k3d"):
+        from deployer.cluster.docker.up import down as docker_down
 
-    embedded_down(layout_of(workspace, _instance(workspace)), report or Silent(), purge=purge)
+        docker_down(workspace, instance, report or Silent(), purge=purge)
+    elif instance.ground == "context":
+        from deployer.cluster.named import down as named_down
+
+        named_down(workspace, instance, purge=purge)
+    else:
+        from deployer.cluster.embedded.down import down as embedded_down
+        from deployer.cluster.embedded.layout import layout_of
+
+        embedded_down(layout_of(workspace, instance), report or Silent(), purge=purge)
     if purge:
         workspace.instance.unlink(missing_ok=True)
 
@@ -101,11 +153,16 @@ def status(workspace: Workspace) -> ClusterStatus:
     Args:
         workspace: the checkout.
     """
+    instance = _instance(workspace)
+    if instance.ground != "embedded":
+        from deployer.cluster.access import status as status_elsewhere
+
+        return status_elsewhere(workspace, instance)
     from deployer.cluster.embedded import extras
     from deployer.cluster.embedded.down import status as embedded_status
     from deployer.cluster.embedded.layout import layout_of
 
-    return embedded_status(layout_of(workspace, _instance(workspace)), extras.standing(workspace))
+    return embedded_status(layout_of(workspace, instance), extras.standing(workspace))
 
 
 def load_images(workspace: Workspace, archives: Mapping[str, Path], report: Report) -> None:
@@ -119,6 +176,12 @@ def load_images(workspace: Workspace, archives: Mapping[str, Path], report: Repo
     Raises:
         DeployError: the cluster does not run, an archive is broken or the disk is full.
     """
+    instance = _instance(workspace)
+    if instance.ground in ("kind", "k3d"):
+        from deployer.cluster.docker.up import load_images as docker_load
+
+        docker_load(workspace, instance, archives, report)
+        return
     from deployer.cluster.embedded.box import find_init
     from deployer.cluster.embedded.images import import_images
     from deployer.cluster.embedded.programs import ensure_programs
@@ -142,7 +205,8 @@ def build_extras(workspace: Workspace, report: Report) -> list[str]:
     from deployer.cluster.embedded import extras
     from deployer.cluster.embedded.serving import serve_extras
 
-    wanted = extras.chosen(_instance(workspace))
+    instance = _instance(workspace)
+    wanted = extras.chosen(instance) if instance.ground == "embedded" else []
     try:
         extras.build_extras(workspace, wanted, report)
     finally:
@@ -161,6 +225,8 @@ def begin_extras(workspace: Workspace) -> dict[str, str]:
     from deployer.cluster.embedded.serving import failing
 
     instance = _instance(workspace)
+    if instance.ground != "embedded":
+        return {}
     return extras.begin(workspace, instance) | failing(layout_of(workspace, instance))
 
 

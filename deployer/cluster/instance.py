@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import sys
 import time
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from deployer.cluster.model import Choice, Instance
+from deployer.cluster.model import Choice, Instance, Where
 from deployer.errors import DeployError, UsageError
 from deployer.ports import find_holders, port_free, port_taken
 from deployer.workspace import Workspace
@@ -20,9 +21,10 @@ _PORTS = 100
 # Seconds; the kernel ends the processes of a killed box one after the other.
 _LETTING_GO = 2
 _NUMBERS = 254
+_HAS_ABSTRACT_NAMES = sys.platform == "linux"
 
 
-def load_instance(workspace: Workspace, *, port: int | None = None) -> Instance:
+def load_instance(workspace: Workspace, *, port: int | None = None, where: Where | None = None) -> Instance:
     """Return what sets this checkout's cluster apart, choosing and noting it where needed.
 
     A number or port that another cluster of this machine took while ours was down is chosen anew. A port that
@@ -31,12 +33,19 @@ def load_instance(workspace: Workspace, *, port: int | None = None) -> Instance:
     Args:
         workspace: the checkout.
         port: the port that the user asks for, or None for the one that was given before, or 8080.
+        where: where it is to be; None leaves it where it is, which is in a box of ours at first.
 
     Raises:
-        UsageError: the port is out of range or taken.
+        UsageError: the port is out of range or taken, or the cluster is somewhere else already.
     """
     name = instance_name(workspace.home)
     known = stored_instance(workspace)
+    where = where or (known.where if known else Where())
+    _refuse_move(workspace, known, where)
+    if where.ground != "embedded":
+        return _elsewhere(workspace, name, known, where, port)
+    if known is not None and known.ground != "embedded":
+        known = None
     if known is not None and not number_free(known.number) and _ours(known, workspace):
         kept = known if port in (None, known.port) else replace(known, port=_checked(port))
         return kept if kept == _read(workspace.instance) else _note(workspace, kept)
@@ -46,6 +55,42 @@ def load_instance(workspace: Workspace, *, port: int | None = None) -> Instance:
     number, port = _free_number(first), _port(port, known)
     chosen = replace(known or Instance(name, number, port), number=number, port=port)
     return chosen if chosen == _read(workspace.instance) else _note(workspace, chosen)
+
+
+def _refuse_move(workspace: Workspace, known: Instance | None, where: Where) -> None:
+    """Keep what runs somewhere from being forgotten there."""
+    standing = known is not None and (workspace.cluster / "kubeconfig").exists()
+    if known is None or not standing or (known.ground, known.context) == (where.ground, where.context):
+        return
+    raise UsageError(
+        f"Stack dev of this checkout is on another cluster ({known.where}), and you ask for {where}.",
+        advice="Nothing was changed. Take that one away first, with its data: `./stampchat cluster down --purge`.",
+    )
+
+
+def _elsewhere(workspace: Workspace, name: str, known: Instance | None, where: Where, port: int | None) -> Instance:
+    """Return what sets a cluster apart that is not in a box of ours: it has no number, and Docker holds its port."""
+    port_known = known.port if known is not None and known.ground == where.ground else None
+    standing = port_known is not None and (workspace.cluster / "kubeconfig").exists()
+    if where.ground == "context":
+        chosen = 0
+    elif standing and port_known is not None:
+        if port not in (None, port_known):
+            raise UsageError(
+                f"The {where.ground} cluster of this checkout answers at {port_known}, which cannot be changed later.",
+                advice="Leave --port away, or make the cluster anew: `./stampchat cluster down --purge`, then `up`.",
+            )
+        chosen = port_known
+    else:
+        chosen = (
+            _checked(port)
+            if port is not None
+            else _port(None, replace(known, port=port_known) if known and port_known else None)
+        )
+    instance = Instance(
+        name, 0, chosen, ground=where.ground, context=where.context, kubeconfig=where.kubeconfig, url=where.url
+    )
+    return instance if instance == known else _note(workspace, instance)
 
 
 def choose(workspace: Workspace, instance: Instance, choice: Choice) -> Instance:
@@ -102,7 +147,9 @@ def claim_number(number: int) -> socket.socket:
 
 
 def number_free(number: int) -> bool:
-    """Return whether no running cluster of this machine has a network number."""
+    """Return whether no running cluster of this machine has a network number; elsewhere than on Linux none runs."""
+    if not _HAS_ABSTRACT_NAMES:
+        return True
     try:
         claim_number(number).close()
     except DeployError:

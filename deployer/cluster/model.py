@@ -4,6 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+# Made by us in a box, made by somebody else's program in Docker, or there already.
+Ground = Literal["embedded", "kind", "k3d", "context"]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Say where a cluster is to be.
+
+    Attributes:
+        ground: what makes it.
+        context: of a cluster that is there already, its context's name.
+        kubeconfig: the file that has this context; "" for KUBECONFIG's or ~/.kube/config.
+        url: where its gateway is reached, if the user says so.
+    """
+
+    ground: Ground = "embedded"
+    context: str = ""
+    kubeconfig: str = ""
+    url: str = ""
+
+    def __str__(self) -> str:
+        return f"context {self.context}" if self.ground == "context" else self.ground
+
 
 # What Pods call a cluster's own registry, whatever its address is.
 REGISTRY_NAME = "registry.stampchat.local"
@@ -21,6 +46,10 @@ class Instance:
         policies: whether it is to have what makes network policies hold, once that is built.
         registry: whether it is to have a registry.
         lan: whether other machines reach its gateway's port.
+        ground: what makes it; a box of ours unless said.
+        context: of a cluster that is there already, its context's name.
+        kubeconfig: the file that has this context; "" for KUBECONFIG's or ~/.kube/config.
+        url: where the gateway is reached, unless that is the port of this machine.
     """
 
     name: str
@@ -30,6 +59,20 @@ class Instance:
     policies: bool = True
     registry: bool = False
     lan: bool = False
+    ground: Ground = "embedded"
+    context: str = ""
+    kubeconfig: str = ""
+    url: str = ""
+
+    @property
+    def where(self) -> Where:
+        """Where the cluster is."""
+        return Where(self.ground, self.context, self.kubeconfig, self.url)
+
+    @property
+    def address(self) -> str:
+        """Where the gateway is reached."""
+        return self.url or f"http://127.0.0.1:{self.port}"
 
 
 @dataclass(frozen=True)

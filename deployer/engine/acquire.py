@@ -50,12 +50,13 @@ def is_engine_at_hand(workspace: Workspace) -> bool:
     return shutil.which("pulumi") is not None or (workspace.cache / "engine" / version / "pulumi").exists()
 
 
-def ensure_engine(workspace: Workspace, report: Report) -> Engine:
+def ensure_engine(workspace: Workspace, report: Report, *, on_path: bool = True) -> Engine:
     """Return an engine of our minor version: from PATH, the cache, the official release, or its Go modules.
 
     Args:
         workspace: where the cache and the build's sources are.
         report: where progress goes.
+        on_path: whether one on PATH will do; what is taken elsewhere must lie in the cache.
 
     Raises:
         DeployError: none can be had; it says what was tried and why each failed.
@@ -63,7 +64,7 @@ def ensure_engine(workspace: Workspace, report: Report) -> Engine:
     entry = load_versions()["engine"]
     version = str(entry["version"])
     tried: list[str] = []
-    found = _find_on_path(version, report, tried)
+    found = _find_on_path(version, report, tried) if on_path else None
     if found is not None:
         return found
     pulumi = workspace.cache / "engine" / version / "pulumi"

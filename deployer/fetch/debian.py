@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deployer.errors import DeployError, ProcessError
@@ -50,6 +50,32 @@ def fetch_packages(
             index |= _download(wanted, store, apt, report, refresh=refresh, arch=arch)
             _save_index(store, index)
         return [store / index[name] for name in names]
+
+
+def absent(names: Sequence[str], *, cache: Path) -> list[str]:
+    """List those packages that `fetch_packages` would have to fetch, for this machine's processor.
+
+    Args:
+        names: package names, or "NAME=VERSION".
+        cache: our cache folder.
+    """
+    store = cache / "debian"
+    index = _load_index(store)
+    return [name for name in names if not _present(store, index, name)]
+
+
+def adopt(files: Mapping[str, str], *, cache: Path) -> None:
+    """Take packages into account that were put beside the others; what was there before stays what a name means.
+
+    Args:
+        files: the file of each package, by its name, or by "NAME=VERSION".
+        cache: our cache folder.
+    """
+    store = cache / "debian"
+    with exclusive(store / "index.json"):
+        index = _load_index(store)
+        new = {name: file for name, file in files.items() if not _present(store, index, name)}
+        _save_index(store, index | new)
 
 
 def unpack(debs: Sequence[Path], into: Path) -> None:

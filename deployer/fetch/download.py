@@ -7,12 +7,13 @@ import shutil
 import tarfile
 import threading
 import time
-from collections.abc import Container
-from http.client import HTTPException, HTTPResponse
+from collections.abc import Container, Iterator
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
+from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, build_opener
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from deployer.fetch.atomic import settle, staging
 from deployer.fetch.errors import DownloadError
@@ -25,6 +26,9 @@ _SLOWEST = 20_000  # bytes a second, on average once the stall time is over
 _MB = 20  # bits
 _CHUNK = 1 << _MB
 _CHECKSUMS_LIMIT = 1 << 20
+# Sums by their length. The releases of Pulumi's bridged plugins, random among them, come with SHA-1: `shasum` without
+# an option makes it, in .github/workflows/publish.yml of pulumi/pulumi-random.
+_KINDS = {40: "sha1", 64: "sha256", 128: "sha512"}
 
 
 def download_archive(url: str, checksums_url: str, *, archive_name: str, destination: Path, report: Report) -> None:
@@ -34,7 +38,7 @@ def download_archive(url: str, checksums_url: str, *, archive_name: str, destina
 
     Args:
         url: the file's address.
-        checksums_url: its publisher's list of SHA-256 sums.
+        checksums_url: its publisher's list of sums: SHA-256 as a rule, SHA-1 where the publisher has no other.
         archive_name: the file's name in that list.
         destination: the path that the file gets.
         report: where progress goes.
@@ -43,15 +47,31 @@ def download_archive(url: str, checksums_url: str, *, archive_name: str, destina
         DownloadError: no answer within seconds, a refusal, a stall, a file cut short, or a wrong sum.
     """
     expected = _read_checksum(checksums_url, archive_name)
+    kind = _KINDS.get(len(expected))
+    if kind is None:
+        raise DownloadError(checksums_url, f"its sum for {archive_name} is of no kind that we know")
     with staging(destination) as folder:
         fresh = folder / destination.name
         try:
-            actual = _save(url, fresh, archive_name, report)
+            actual = _save(url, fresh, archive_name, kind, report)
         except OSError as error:
             raise DownloadError(url, f"it could not be written to {destination.parent} ({error.strerror})") from error
         if actual != expected:
-            raise DownloadError(url, f"its SHA-256 is {actual}, the publisher says {expected}")
+            raise DownloadError(url, f"its {kind} is {actual}, the publisher says {expected}")
         settle(fresh, destination)
+
+
+def answers(url: str) -> str:
+    """Return "" when an address has something, or in a few words why not; within seconds, and nothing is kept.
+
+    Args:
+        url: the address.
+    """
+    try:
+        _open(url).close()
+    except DownloadError as error:
+        return error.reason
+    return ""
 
 
 def extract_files(archive: Path, into: Path, *, only: Container[str] | None = None) -> list[Path]:
@@ -86,10 +106,7 @@ def extract_files(archive: Path, into: Path, *, only: Container[str] | None = No
 
 def _read_checksum(url: str, archive_name: str) -> str:
     with _open(url) as response:
-        try:
-            text = response.read(_CHECKSUMS_LIMIT).decode("utf-8", "replace")
-        except (OSError, HTTPException) as error:
-            raise DownloadError(url, f"broke off ({error})") from error
+        text = b"".join(_chunks(response, url, limit=_CHECKSUMS_LIMIT)).decode("utf-8", "replace")
     for line in text.splitlines():
         words = line.split()
         if len(words) == 2 and words[1].removeprefix("*").removeprefix("./") == archive_name:  # noqa: PLR2004  # "sum  name"
@@ -97,25 +114,35 @@ def _read_checksum(url: str, archive_name: str) -> str:
     raise DownloadError(url, f"it has no sum for {archive_name}")
 
 
-def _save(url: str, path: Path, archive_name: str, report: Report) -> str:
-    """Write the file and return its SHA-256."""
-    digest = hashlib.sha256()
+def _save(url: str, path: Path, archive_name: str, kind: str, report: Report) -> str:
+    """Write the file and return its sum."""
+    digest = hashlib.new(kind, usedforsecurity=False)  # what vouches for a sum is TLS to its publisher
     received = 0
-    started = time.monotonic()
     with _open(url) as response, path.open("wb") as file:
         size = int(response.headers.get("Content-Length") or 0)
-        while chunk := _read(response, url, received):
+        for chunk in _chunks(response, url):
             file.write(chunk)
             digest.update(chunk)
             received += len(chunk)
-            took = time.monotonic() - started
-            if took > _STALLED_AFTER and received < took * _SLOWEST:
-                raise DownloadError(url, f"too slow: {received:,} bytes in {took:.0f} s")
             if received >> _MB != (received - len(chunk)) >> _MB:
                 report.note(f"downloading {archive_name}: {received >> _MB} of {size >> _MB} MB")
     if received < size:
         raise DownloadError(url, f"cut short: {received:,} of {size:,} bytes")
     return digest.hexdigest()
+
+
+def _chunks(response: HTTPResponse, url: str, *, limit: int | None = None) -> Iterator[bytes]:
+    """Yield what comes, and give up on a publisher that trickles: each byte may be in time, and the last one never."""
+    received = 0
+    started = time.monotonic()
+    while chunk := _read(response, url, received):
+        yield chunk
+        received += len(chunk)
+        took = time.monotonic() - started
+        if took > _STALLED_AFTER and received < took * _SLOWEST:
+            raise DownloadError(url, f"too slow: {received:,} bytes in {took:.0f} s")
+        if limit is not None and received > limit:
+            raise DownloadError(url, f"longer than the {limit:,} bytes that a list of sums may have")
 
 
 def _read(response: HTTPResponse, url: str, received: int) -> bytes:
@@ -127,14 +154,30 @@ def _read(response: HTTPResponse, url: str, received: int) -> bytes:
 
 def _open(url: str) -> HTTPResponse:
     """Return the response once its headers are here; nothing, not even a slow resolver, takes longer than we wait."""
-    address = urlsplit(url)
-    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
+    if not _is_safe(url):
         raise DownloadError(url, "not an https address")
     answer = _Answer(url)
     thread = threading.Thread(target=answer.fetch, daemon=True)
     thread.start()
     thread.join(_ANSWER_WITHIN)
     return answer.response()
+
+
+def _is_safe(url: str) -> bool:
+    address = urlsplit(url)
+    return address.scheme == "https" or address.hostname in ("127.0.0.1", "localhost")
+
+
+class _SafeRedirects(HTTPRedirectHandler):
+    """Follow a publisher to where its files lie, and nowhere without TLS: sums from there would vouch for anything."""
+
+    def redirect_request(  # noqa: PLR0917  # the library's signature
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        """Return the request for the new address."""
+        if not _is_safe(newurl):
+            raise URLError(f"it redirects to {newurl}, not an https address")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class _Answer:
@@ -150,7 +193,7 @@ class _Answer:
         request = Request(self._url, headers={"User-Agent": "stampchat"})  # noqa: S310  # the scheme was checked
         try:
             # An opener of its own reads the proxies as they are now; urlopen keeps those of its first use.
-            self._response = build_opener().open(request, timeout=_STALLED_AFTER)
+            self._response = build_opener(_SafeRedirects).open(request, timeout=_STALLED_AFTER)
         except HTTPError as error:
             self._error = DownloadError(self._url, f"HTTP {error.code}", reachable=_says_publisher(error.code))
         except URLError as error:

@@ -45,7 +45,7 @@ class Packages:
             DeployError: a package cannot be had, or is not the one that the lock names.
         """
         pinned = self._pinned(names)
-        specs = [f"{name}={_version(file)}" for name, (file, _) in pinned.items()]
+        specs = self.specs(names)
         try:
             debs = self._fetch(specs)
         except ProcessError:
@@ -62,6 +62,10 @@ class Packages:
     def files(self, names: Sequence[str]) -> list[str]:
         """Return the names of the files that `fetch` would return; no network where they were fetched before."""
         return [deb.name for deb in self.fetch(names)]
+
+    def specs(self, names: Sequence[str]) -> list[str]:
+        """Return what apt is asked for: each name with the version that the lock pins."""
+        return [f"{name}={_version(file)}" for name, (file, _) in self._pinned(names).items()]
 
     def _pinned(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
         locked = {

@@ -41,15 +41,24 @@ class Recipe:
         report: where progress goes.
         arch: the images' processor in Go's words; this machine's own unless said.
         registry: what the images' names begin with; the one of versions.toml unless said.
+        store: where layers are kept; the cache's own unless said.
     """
 
-    def __init__(self, workspace: Workspace, report: Report, *, arch: str = "", registry: str = "") -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        report: Report,
+        *,
+        arch: str = "",
+        registry: str = "",
+        store: LayerStore | None = None,
+    ) -> None:
         self._workspace = workspace
         self._report = report
         self.arch = arch or machine_arch()
         self._versions: dict[str, Any] = load_versions()["images"]
         self._registry = registry or str(self._versions["registry"])
-        self._store = LayerStore(workspace.cache / "layers")
+        self._store = store or LayerStore(workspace.cache / "layers")
         self._packages = Packages(workspace.root / LOCK, self.arch, workspace.cache, report)
         self._lock = workspace.root / "requirements-images.lock"
 
@@ -74,6 +83,10 @@ class Recipe:
         )
         proxy = self._image("gateway", [self._base, self._gateway], entrypoint=("/usr/bin/traefik",), env=(path,))
         return {"services": services, "postgres": database, "gateway": proxy}
+
+    def fetched_layers(self) -> list[Layer]:
+        """Return the layers that something has to be fetched for: all but that of our own code."""
+        return [self._base, self._python, self._site, self._postgres, self._gateway]
 
     def _image(self, name: str, layers: Sequence[Layer], **settings: Any) -> ImageSpec:
         user = f"{base.USER}:{base.USER}"

@@ -32,8 +32,7 @@ class LayerStore:
             key: of everything that it is made from (see key_of).
             build: returns its entries; called only if the layer is not there.
         """
-        path = self.folder / f"{name}-{key}.tar.gz"
-        record = self.folder / f"{name}-{key}.json"
+        path, record = self._places(name, key)
         kept = _load(record, path)
         if kept is not None:
             return kept
@@ -44,6 +43,19 @@ class LayerStore:
                 seal(path)
                 _save(record, kept)
         return kept
+
+    def find(self, name: str, key: str) -> Layer | None:
+        """Return the layer of this key, or None if it was never made.
+
+        Args:
+            name: what it is.
+            key: of everything that it is made from.
+        """
+        path, record = self._places(name, key)
+        return _load(record, path)
+
+    def _places(self, name: str, key: str) -> tuple[Path, Path]:
+        return self.folder / f"{name}-{key}.tar.gz", self.folder / f"{name}-{key}.json"
 
 
 def key_of(*parts: object) -> str:

@@ -93,13 +93,40 @@ def _install_host(workspace: Workspace, report: Report) -> None:
         _write(folder / _EXEC, _find_exec(workspace).read_text(encoding="utf-8"), mode=0o755)
 
 
-def _find_exec(workspace: Workspace) -> Path:
+def _find_exec(workspace: Workspace, *, on_path: bool = True) -> Path:
     """Find the start-up file beside the official engine, or in the Go module that the engine is built with."""
-    for folder in (_engine_folder(workspace.cache), *_engine_on_path()):
+    for folder in (_engine_folder(workspace.cache), *(_engine_on_path() if on_path else [])):
         if (folder / _EXEC).exists():
             return folder / _EXEC
-    sources = workspace.root / "deployer" / "engine" / "go"
-    return module_dir(sources, _SDK, cache=workspace.cache) / "python" / "cmd" / _EXEC
+    kept = workspace.cache / "language" / f"v{load_versions()['engine']['version']}" / _EXEC
+    if not kept.exists():
+        sources = workspace.root / "deployer" / "engine" / "go"
+        found = module_dir(sources, _SDK, cache=workspace.cache) / "python" / "cmd" / _EXEC
+        _write(kept, found.read_text(encoding="utf-8"), mode=0o755)
+    return kept
+
+
+def is_start_file_at_hand(workspace: Workspace) -> bool:
+    """Tell whether Python programs can be started without a download."""
+    version = load_versions()["engine"]["version"]
+    folders = [_engine_folder(workspace.cache), *_engine_on_path(), workspace.cache / "language" / f"v{version}"]
+    return any((folder / _EXEC).exists() for folder in folders)
+
+
+def files(workspace: Workspace, report: Report) -> list[Path]:
+    """Return every file of the cache that plugins are installed from elsewhere; what is missing is fetched first.
+
+    Args:
+        workspace: whose cache.
+        report: where progress goes.
+
+    Raises:
+        DeployError: the start-up file for Python programs cannot be had.
+    """
+    reason = _fetch_official(workspace.cache, report)
+    official = [] if reason else [_official(workspace.cache, *item) for item in load_versions()["plugins"].items()]
+    found = [path for folder in official for path in sorted(folder.iterdir())]
+    return [*found, _find_exec(workspace, on_path=False)]
 
 
 def _engine_folder(cache: Path) -> Path:

@@ -76,6 +76,17 @@ def fetch_modules(web: Path, *, cache: Path, report: Report, environ: Mapping[st
     return Modules(folder, tuple(_read(folder / name, name) for name in sorted(names)))
 
 
+def packages_folder(source: Path, cache: Path) -> Path:
+    """Return where the npm packages of a lock lie, fetched or not.
+
+    Args:
+        source: the folder of package.json and its lock.
+        cache: our cache folder.
+    """
+    key = hashlib.sha256(b"".join((source / name).read_bytes() for name in _LOCKED)).hexdigest()[:16]
+    return cache / "web" / key
+
+
 def fetch_packages(
     source: Path, node: Path, *, cache: Path, report: Report, environ: Mapping[str, str] = os.environ
 ) -> Path:
@@ -91,8 +102,7 @@ def fetch_packages(
     Raises:
         DeployError: there is no npm and none can be had, or it does not reach its registry.
     """
-    key = hashlib.sha256(b"".join((source / name).read_bytes() for name in _LOCKED)).hexdigest()[:16]
-    folder = cache / "web" / key
+    folder = packages_folder(source, cache)
     with exclusive(folder):
         if not folder.is_dir():
             report.note("fetching the page's npm packages")

@@ -118,6 +118,20 @@ def test_two_first_starts_do_not_meet(checkout: Path) -> None:
     assert sum("preparing Python packages" in err for _, err in said) == 1
 
 
+def test_doctor_needs_no_environment_and_uses_one_that_is_there(checkout: Path) -> None:
+    (checkout / "deployer" / "doctor").mkdir(parents=True)
+    (checkout / "deployer" / "doctor" / "__main__.py").write_text(SAYS)
+
+    before = start(checkout, "-q", "doctor", "--json", PYTHONPATH="/nonexistent")
+    assert not (checkout / ".venv").exists()
+    start(checkout, "up")
+    after = start(checkout, "doctor", "--json")
+
+    assert before.stdout.endswith(" -q doctor --json\n")
+    assert before.stderr == ""
+    assert after.stdout == f"{checkout}/.venv doctor --json\n"
+
+
 def test_an_environment_of_ones_own_is_used_as_it_is(checkout: Path) -> None:
     start(checkout)
     (checkout / ".venv").rename(checkout / "elsewhere")

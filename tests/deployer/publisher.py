@@ -21,6 +21,8 @@ class Publisher:
         files: what it serves.
         cut: paths of which it sends half and closes.
         hanging: paths that it never answers.
+        trickling: paths whose content it sends a byte at a time, the first at once and the others never in time.
+        moved: paths that it answers with another address.
         asked: every path that was asked for, as it stood in the request.
     """
 
@@ -28,6 +30,8 @@ class Publisher:
     files: dict[str, bytes] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)
+    trickling: set[str] = field(default_factory=set)
+    moved: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -50,13 +54,25 @@ def publisher() -> Iterator[Publisher]:
             if path in state.hanging:
                 state.closing.wait(30)
                 return
+            if path in state.moved:
+                self.send_response(302)
+                self.send_header("Location", state.moved[path])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             content = state.files.get(path)
             if content is None:
                 self.send_error(404)
                 return
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
+            # A list of packages, which pip reads as a page only.
+            self.send_header("Content-Type", "text/html" if path == "/" else "application/octet-stream")
             self.end_headers()
+            for byte in content if path in state.trickling else b"":
+                self.wfile.write(bytes([byte]))
+                if state.closing.wait(0.05):
+                    return
             self.wfile.write(content[: len(content) // 2] if path in state.cut else content)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the library's name

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer import checks
-from deployer.checks import check_disk, check_machine, load_deployable, load_settings, stack_names
+from deployer.checks import check_machine, load_deployable, load_settings, stack_names
+from deployer.disk import COLD_DISK, check_disk
 from deployer.errors import DeployError, UsageError
 from deployer.workspace import Workspace
 from tests.deployer.clusters import make_prod
@@ -79,7 +79,7 @@ def test_a_full_disk_is_told_with_what_is_missing(workspace: Workspace, monkeypa
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
 
     with pytest.raises(DeployError, match=r"has 0\.0 GiB free; the builds need 9 GiB"):
-        check_disk(workspace.cache / "not" / "there" / "yet", checks.COLD_DISK, "the builds")
+        check_disk(workspace.cache / "not" / "there" / "yet", COLD_DISK, "the builds")
 
 
 class Opened:

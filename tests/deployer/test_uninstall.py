@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from deployer import cluster, local, uninstall
-from deployer.cluster.instance import claim_number
+from deployer.cluster.instance import claim_number, instance_name
 from deployer.errors import UsageError
 from deployer.uninstall import folder_size, other_clusters, plan_removal
-from deployer.workspace import Workspace
+from deployer.workspace import ROOT, Workspace
 from tests.deployer.recorder import Recorder
 
 
@@ -81,3 +83,27 @@ def test_roots_database_goes_too(workspace: Workspace, tmp_path: Path, monkeypat
     monkeypatch.setattr(local, "leftovers", lambda _: [database])
 
     assert plan_removal(workspace, keep_cache=True) == [workspace.home, database]
+
+
+def test_what_a_cluster_has_besides_its_files_is_named(workspace: Workspace) -> None:
+    """Each ground leaves other things on the machine."""
+    assert uninstall.describe_cluster(workspace) == []
+    name = instance_name(workspace.home)
+    told = []
+    for more in ({"ground": "kind"}, {"ground": "context", "context": "mine"}, {}):
+        workspace.instance.write_text(json.dumps({"name": name, "number": 7, "port": 8081, **more}))
+        told.append(uninstall.describe_cluster(workspace))
+
+    assert told == [
+        [f"the kind cluster {name} in Docker, with its volumes"],
+        ["the note that stack dev is on the cluster of context mine; what is in it stays"],
+        [],
+    ]
+
+
+def test_every_package_that_a_message_tells_people_to_install_is_named() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "deployer").rglob("*.py")]
+    sources.append((ROOT / "stampchat").read_text(encoding="utf-8"))
+    asked = {name for text in sources for name in re.findall(r"apt-get install ([a-z0-9-]+)", text)}
+
+    assert asked - {"python3"} <= set(uninstall.PACKAGES)

@@ -87,6 +87,11 @@ def file_names(workspace: Workspace, instance: Instance) -> dict[str, str]:
     return {extra.name: _place(workspace, extra).name for extra in chosen(instance)}
 
 
+def built_files(workspace: Workspace) -> list[Path]:
+    """Return the programs of these that are in the cache."""
+    return [path for extra in EXTRAS if (path := _place(workspace, extra)).exists()]
+
+
 def build_extras(workspace: Workspace, extras: Sequence[Extra], report: Report) -> None:
     """Build programs, one after the other; one that fails keeps no other from being built.
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deployer.cluster.embedded.builds import SOURCES, Program, build, key_of
+from deployer.cluster.embedded.builds import SOURCES, Program, build, key_of, place
 from deployer.fetch.atomic import exclusive, replace_folder, staging
-from deployer.fetch.debian import fetch_packages, unpack
+from deployer.fetch.debian import absent, fetch_packages, unpack
 from deployer.fetch.gomod import module_dir
 from deployer.fetch.seal import is_folder_intact, is_intact, seal, seal_folder
 from deployer.oci import Entry, ImageSpec, write_archive, write_layer
@@ -92,8 +92,43 @@ def ensure_programs(workspace: Workspace, report: Report) -> Programs:
         debian=debian,
         library_folder=_LIBRARY_FOLDERS[machine_arch()],
         image=_image(folder, built["pause"], built["coredns"], debian / "bin" / "busybox"),
-        gateway_api=_gateway_api(folder, workspace.cache, report),
+        gateway_api=gateway_api_definitions(workspace.cache, report),
     )
+
+
+def lacking(cache: Path) -> list[str]:
+    """List what `ensure_programs` would have to build or fetch, for people.
+
+    Args:
+        cache: the cache folder; nothing in it is changed.
+    """
+    lacks = [
+        program.what.partition(" (")[0]
+        for name, program in cluster_programs().items()
+        if not place(name, program, cache).exists()
+    ]
+    if not _definitions(cache / "cluster").exists():
+        lacks.append("the Gateway API's definitions")
+    if packages := absent(load_versions()["cluster"]["debian"], cache=cache):
+        lacks.append(f"{len(packages)} Debian packages")
+    return lacks
+
+
+def files(workspace: Workspace, report: Report) -> list[Path]:
+    """Return every file of the cache that `ensure_programs` needs elsewhere, so that nothing is built there.
+
+    Args:
+        workspace: whose cache.
+        report: where progress goes.
+
+    Raises:
+        DeployError: as ensure_programs.
+    """
+    programs = ensure_programs(workspace, report)
+    built = [place(name, program, workspace.cache) for name, program in cluster_programs().items()]
+    image = [programs.image.archive, programs.image.archive.with_suffix(".json")]
+    packages = fetch_packages(load_versions()["cluster"]["debian"], cache=workspace.cache, report=report)
+    return [*built, *image, *sorted(programs.gateway_api.iterdir()), *packages]
 
 
 def _version_flags() -> str:
@@ -139,7 +174,8 @@ def _debian(folder: Path, cache: Path, report: Report) -> Path:
 
 def _image(folder: Path, pause: Path, coredns: Path, busybox: Path) -> Image:
     """Write one image for all that the cluster itself runs in Pods."""
-    key = key_of(pause.name.encode(), coredns.name.encode(), str(busybox).encode())
+    # By the folder's name, which says what is in it: where the cache lies makes no other image.
+    key = key_of(pause.name.encode(), coredns.name.encode(), busybox.parent.parent.name.encode())
     archive, record = folder / f"image-{key}.tar", folder / f"image-{key}.json"
     with exclusive(archive):
         if not (_reference(record) and is_intact(archive)):
@@ -168,9 +204,17 @@ def _entries(pause: Path, coredns: Path, busybox: Path) -> list[Entry]:
     return [*files, *links, Entry("tmp", kind="folder", mode=0o1777)]
 
 
-def _gateway_api(folder: Path, cache: Path, report: Report) -> Path:
-    """Copy the standard channel's definitions out of their module, so that later starts need no Go."""
-    copied = folder / f"gateway-api-{load_versions()['cluster']['gateway_api']}"
+def gateway_api_definitions(cache: Path, report: Report) -> Path:
+    """Copy the standard channel's definitions out of their module, so that later starts need no Go.
+
+    Args:
+        cache: the cache folder.
+        report: where progress goes.
+
+    Raises:
+        DeployError: they cannot be had.
+    """
+    copied = _definitions(cache / "cluster")
     with exclusive(copied):
         if not is_folder_intact(copied):
             report.note("fetching the definitions of the Gateway API")
@@ -181,3 +225,7 @@ def _gateway_api(folder: Path, cache: Path, report: Report) -> Path:
                 replace_folder(fresh, copied)
             seal_folder(copied)
     return copied
+
+
+def _definitions(folder: Path) -> Path:
+    return folder / f"gateway-api-{load_versions()['cluster']['gateway_api']}"

@@ -158,3 +158,15 @@ def test_a_broken_note_is_read_off_the_box_that_was_made_from_it(workspace: Work
     assert load_instance(workspace) == first
     (workspace.cluster / "box.json").unlink()
     assert load_instance(workspace) == first, "it was not noted again"
+
+
+def test_where_no_box_can_be_no_number_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On macOS the kernel knows no abstract names: every number would look taken, and uninstall would refuse."""
+    monkeypatch.setattr(subject, "_HAS_ABSTRACT_NAMES", False)
+
+    def refuse(_: int) -> socket.socket:
+        raise DeployError("nobody should ask")
+
+    monkeypatch.setattr(subject, "claim_number", refuse)
+
+    assert subject.number_free(7)
