@@ -67,7 +67,7 @@ class Recipe:
         path = ("PATH", "/usr/bin")
         services = self._image(
             "services",
-            [self._base, self._python, self._site, self._code, self._page],
+            [self._base, self._python, self._site, self._page, self._code],
             entrypoint=("/usr/bin/python3.11", "-m"),
             # Safe path: the working folder is no place to import from.
             env=(path, ("PYTHONPATH", "/app:/app/site"), ("PYTHONSAFEPATH", "1"), ("PYTHONUNBUFFERED", "1"),

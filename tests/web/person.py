@@ -58,7 +58,7 @@ class Person:
 
     def see_room(self, name: str) -> None:
         self.page.locator("#room-heading", has_text=name).wait_for()
-        self.until("document.querySelector('.top').textContent !== 'Loading…'")
+        self.until("(document.querySelector('.top')?.textContent ?? 'Loading…') !== 'Loading…'")
 
     def until(self, fact: str, argument: object = None) -> None:
         """Wait until a script's value is true; Playwright's own wait needs `eval`, which the page's policy forbids."""

@@ -62,15 +62,18 @@ def test_who_types_and_who_is_there(two: tuple[Person, Person]) -> None:
     ada.page.locator(".about", has_text="Nobody else is here").wait_for()
 
 
-def test_the_list_tells_what_happens_elsewhere(two: tuple[Person, Person]) -> None:
+def test_the_list_tells_what_happens_elsewhere(person: MakePerson) -> None:
     """The last message and how much is unread, in the list and the title; reading takes it away."""
-    ada, grace = two
+    # People of their own: the title counts what is unread in all of one's rooms.
+    ada, grace = person("Adele").log_in(), person("Gretchen")
+    grace.log_in(ada.make_room("Road trip"))
+    grace.see_room("Road trip")
     ada.page.goto(f"{ada.url}#/")
     grace.say("one")
     grace.say("two")
     link = ada.page.get_by_role("link", name="Road trip").first
     link.locator(".unread", has_text="2").wait_for()
-    assert "Grace: two" in link.inner_text()
+    assert "Gretchen: two" in link.inner_text()
     ada.until("document.title.startsWith('(2)')")
 
     link.click()
