@@ -189,8 +189,10 @@ def test_two_people_chat_and_one_ctrl_c_ends_all_of_it(command: Command) -> None
 
     assert len(results) > 20
     assert all(result.passed for result in results)
-    for path in ("/authtest", "/authentic/test", "/auth/internal/users", "/"):
+    for path in ("/authtest", "/authentic/test", "/auth/internal/users", "/index.html"):
         assert status(f"{command.url}{path}") == 404
+    # The page.
+    assert status(f"{command.url}/") == 200
     second = command.run("local")
     assert second.returncode == 2
     assert f"process {command.pid}, at {command.url}" in second.stderr
