@@ -101,23 +101,29 @@ def test_a_stopped_cluster_is_started_and_a_purged_one_is_gone(
     assert not workspace.instance.exists()
 
 
-@GROUNDS
-def test_images_are_loaded_once_and_again_into_a_new_cluster(
-    workspace: Workspace, stand_ins: StandIns, ground: str, tmp_path: Path
-) -> None:
+@pytest.fixture
+def images(tmp_path: Path) -> dict[str, Path]:
+    """Keep one image in an archive."""
     archive = tmp_path / "services.tar"
     archive.touch()
-    images = {"stampchat.local/services@sha256:1": archive}
+    return {"stampchat.local/services@sha256:1": archive}
+
+
+@GROUNDS
+def test_images_are_loaded_once_and_again_into_a_new_cluster(
+    workspace: Workspace, stand_ins: StandIns, ground: str, images: dict[str, Path]
+) -> None:
+    archives = [str(path) for path in images.values()]
     cluster.up(workspace, load(workspace, ground), Silent())
 
     for _ in range(2):
         cluster.load_images(workspace, images, Silent())
-    assert stand_ins.state()["images"] == [str(archive)]
+    assert stand_ins.state()["images"] == archives
 
     cluster.down(workspace, purge=True)
     cluster.up(workspace, load(workspace, ground), Silent())
     cluster.load_images(workspace, images, Silent())
-    assert stand_ins.state()["images"] == [str(archive)] * 2
+    assert stand_ins.state()["images"] == archives * 2
 
 
 @GROUNDS
@@ -183,11 +189,9 @@ def _shorter(run: object) -> object:
 
 @GROUNDS
 def test_an_image_that_cannot_be_loaded_is_told_and_not_taken_for_loaded(
-    workspace: Workspace, stand_ins: StandIns, ground: str, tmp_path: Path
+    workspace: Workspace, stand_ins: StandIns, ground: str, images: dict[str, Path]
 ) -> None:
-    archive = tmp_path / "services.tar"
-    archive.touch()
-    images = {"stampchat.local/services@sha256:1": archive}
+    archives = [str(path) for path in images.values()]
     cluster.up(workspace, load(workspace, ground), Silent())
     stand_ins.break_by("load")
 
@@ -197,7 +201,7 @@ def test_an_image_that_cannot_be_loaded_is_told_and_not_taken_for_loaded(
     assert "no space left on device" in caught.value.said
     stand_ins.break_by("")
     cluster.load_images(workspace, images, Silent())
-    assert stand_ins.state()["images"] == [str(archive)]
+    assert stand_ins.state()["images"] == archives
 
 
 @GROUNDS
