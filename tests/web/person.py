@@ -37,7 +37,8 @@ class Person:
         self.page.goto(address or self.url)
         self.page.get_by_label("Your name").fill(self.name)
         self.page.get_by_role("button", name="Come in").click()
-        self.page.get_by_role("navigation", name="Rooms").wait_for(state="attached")
+        # On a narrow screen the list hides behind a room that opens at once.
+        self.page.get_by_role("navigation", name="Rooms", include_hidden=True).wait_for(state="attached")
         return self
 
     def make_room(self, name: str) -> str:

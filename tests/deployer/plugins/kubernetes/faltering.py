@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from http.client import HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,7 +38,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._ask(body, cut=fault == AFTER)
 
     def _ask(self, body: bytes, *, cut: bool) -> None:
-        upstream = self.server.connect()
+        # Whoever asked may be gone by now: writing to them fails, and the way to the server is closed all the same.
+        with closing(self.server.connect()) as upstream:
+            self._relay(upstream, body, cut=cut)
+
+    def _relay(self, upstream: HTTPSConnection, body: bytes, *, cut: bool) -> None:
         headers = {key: self.headers[key] for key in ("Content-Type", "Accept") if self.headers[key]}
         upstream.request(self.command, self.path, body=body, headers=headers)
         response = upstream.getresponse()
@@ -53,7 +58,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self._answer(response.status, response.getheader("Content-Type", ""), response.read())
-        upstream.close()
 
     def _answer(self, status: int, kind: str, content: bytes) -> None:
         self.send_response(status)
