@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.chat.environment import MissingError, generator_python, peer_binary
+from bench.chat.limit import describe_limits, measure_limits
 from bench.chat.load import Outcome, run_load
 from bench.chat.measures import MEASURES, Measure
 from bench.chat.peers import Centrifuge
@@ -85,11 +86,11 @@ def main(arguments: list[str]) -> int:
             print(f"{measure.name:12} {measure.what}")
         return 0
     chosen = [measure for measure in MEASURES if not options.only or measure.name in options.only]
-    python, binary, missing = generator_python(), None, ""
+    python, binary, notes = generator_python(), None, [f"The chat service: {options.replicas} x, bus {options.bus}."]
     try:
         binary = None if options.alone else peer_binary()
     except MissingError as error:
-        missing = str(error)
+        notes.append(f"Without a peer: {error}.")
     with tempfile.TemporaryDirectory(prefix="stampchat-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -103,7 +104,9 @@ def main(arguments: list[str]) -> int:
         finally:
             if peer is not None:
                 peer.stop()
-    _print(results, missing, options.json, f"{options.replicas} x, bus {options.bus}")
+    if not options.only:
+        notes.append(describe_limits(measure_limits()))
+    _print(results, notes, options.json)
     return 0 if all(result.is_clean for result in results) else 1
 
 
@@ -127,11 +130,8 @@ def _complain(measure: Measure, outcome: Outcome) -> None:
         print(f"{measure.name} was not clean: {json.dumps(outcome.as_json())}", file=sys.stderr, flush=True)
 
 
-def _print(results: list[Result], missing: str, path: str | None, sides: str) -> None:
-    print(render(results))
-    print(f"\nThe chat service: {sides}.")
-    if missing:
-        print(f"\nWithout a peer: {missing}.")
+def _print(results: list[Result], notes: list[str], path: str | None) -> None:
+    print("\n\n".join([render(results), *notes]))
     if path:
         rows: list[dict[str, Any]] = [result.as_json() for result in results]
         Path(path).write_text(json.dumps(rows, indent=1))

@@ -8,8 +8,8 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from services.chat.bus import Told
-from services.chat.frames import pack
-from services.chat.protocol import Broadcast, Version, encode
+from services.chat.frames import pack_text
+from services.chat.protocol import Version, encode_broadcast
 
 # A broadcast, and the JSON of its payload.
 Line: TypeAlias = tuple[Told, msgspec.Raw]
@@ -72,6 +72,7 @@ class Batch:
     def _encoded(self, version: Version) -> list[bytes]:
         frames = self._frames.get(version)
         if frames is None:
-            frames = [pack(encode(Broadcast(self._topic, told.event, raw), version)) for told, raw in self._lines]
+            topic = self._topic
+            frames = [pack_text(encode_broadcast(topic, told.event, raw, version)) for told, raw in self._lines]
             self._frames[version] = frames
         return frames

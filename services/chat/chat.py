@@ -171,12 +171,12 @@ class Chat:
         data = read_object(payload)
         most = self._limits.whisper_bytes
         try:
-            fits = len(msgspec.json.encode(data)) <= most
+            encoded = msgspec.json.encode(data)
         except (OverflowError, msgspec.MsgspecError) as error:
             raise Refusal("a number is too large") from error
-        if not fits:
+        if len(encoded) > most:
             raise Refusal(f"a whisper must have at most {most} bytes")
-        told = {"member_id": seat.member_id, "data": data}
+        told = {"member_id": seat.member_id, "data": msgspec.Raw(encoded)}
         self._bus.publish(Told(topic, "whisper", told, author=seat.member_id, is_fleeting=True, but=but))
 
     async def take_turn(self, topic: str, work: Callable[[], Awaitable[T]]) -> T:

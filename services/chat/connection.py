@@ -9,11 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import msgspec
+
 from services.chat.protocol import Message, Ref, Reply
 
 # Phoenix's own cap since 1.7; a phone joins one room, a desktop client its rooms.
 MAX_CHANNELS = 100
 ROOM_PREFIX = "room:"
+# What begins or ends a channel; everything else is for the channel itself.
+_OF_CHANNELS = frozenset({"phx_join", "phx_leave"})
 
 
 @dataclass(eq=False, frozen=True, slots=True)
@@ -29,38 +33,33 @@ class Channel:
     join_ref: Ref
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send this to the client."""
 
     frame: Message | Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Join:
+class Join(msgspec.Struct, frozen=True):
     """Find out whether the client may join, then call joined() or refused()."""
 
     channel: Channel
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """Stop delivering the topic to this channel."""
 
     channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(msgspec.Struct, frozen=True):
     """Do what an event of a joined topic asks for."""
 
     channel: Channel
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Renew:
+class Renew(msgspec.Struct, frozen=True):
     """Take the newer token of the whole connection, and answer."""
 
     message: Message
@@ -89,6 +88,10 @@ class Connection:
     def handle(self, message: Message) -> list[Effect]:  # noqa: PLR0911  # a table: one clause, one answer
         """Return what a client's message causes."""
         channel = self._channels.get(message.topic)
+        if channel is not None and message.event not in _OF_CHANNELS:
+            # A null join_ref is valid on all but joins; another one belongs to a channel that is gone.
+            is_stale = message.join_ref is not None and message.join_ref != channel.join_ref
+            return [] if is_stale else [Dispatch(channel, message)]
         match channel, message:
             case _, Message(topic="phoenix", event="heartbeat"):
                 return [Send(Reply("phoenix", "ok", {}, ref=message.ref))]
@@ -98,14 +101,11 @@ class Connection:
                 return self._join(message)
             case Channel(), Message(event="phx_join"):
                 return [*self._drop(channel), *self._join(message)]
-            # A null join_ref is valid on all but joins; another one belongs to a channel that is gone.
             case Channel(), Message(join_ref=stale) if stale is not None and stale != channel.join_ref:
                 return []
             case Channel(), Message(event="phx_leave"):
                 reply = Reply(channel.topic, "ok", {}, ref=message.ref, join_ref=channel.join_ref)
                 return [Send(reply), *self._drop(channel)]
-            case Channel(), _:
-                return [Dispatch(channel, message)]
             case None, Message(event="phx_leave"):
                 return [Send(Reply(message.topic, "ok", {}, ref=message.ref, join_ref=message.join_ref))]
             case _:

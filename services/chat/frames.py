@@ -15,8 +15,18 @@ _SHORT, _MEDIUM = 126, 1 << 16
 
 def pack(frame: Frame) -> bytes:
     """Put the websocket header before a frame."""
-    data = frame.encode() if isinstance(frame, str) else frame
-    kind, size = _TEXT if isinstance(frame, str) else _BINARY, len(data)
+    if isinstance(frame, str):
+        return pack_text(frame.encode())
+    return _pack(_BINARY, frame)
+
+
+def pack_text(data: bytes) -> bytes:
+    """Put the header of a text frame before what is UTF-8 already."""
+    return _pack(_TEXT, data)
+
+
+def _pack(kind: int, data: bytes) -> bytes:
+    size = len(data)
     if size < _SHORT:
         return bytes((kind, size)) + data
     if size < _MEDIUM:

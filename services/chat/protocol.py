@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -30,9 +29,11 @@ class Version(StrEnum):
     V1 = "1.0.0"
     V2 = "2.0.0"
 
+    # An Enum's own hash is a function in Python; each socket of a fan-out looks up by it.
+    __hash__ = str.__hash__
 
-@dataclass(frozen=True, slots=True)
-class Message:
+
+class Message(msgspec.Struct, frozen=True):
     """Carry one event, from a client or to one client.
 
     Attributes:
@@ -50,8 +51,7 @@ class Message:
     join_ref: Ref = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """Answer one message.
 
     Attributes:
@@ -69,8 +69,7 @@ class Reply:
     join_ref: Ref = None
 
 
-@dataclass(frozen=True, slots=True)
-class Broadcast:
+class Broadcast(msgspec.Struct, frozen=True):
     """Tell one event to everybody joined to a topic."""
 
     topic: str
@@ -149,20 +148,35 @@ def encode_payload(payload: Any) -> msgspec.Raw:
     Raises:
         ProtocolError: it holds what JSON, or our reading of it, does not.
     """
-    return msgspec.Raw(_to_json(payload).encode())
+    return msgspec.Raw(_to_bytes(payload))
+
+
+def encode_broadcast(topic: str, event: str, payload: msgspec.Raw, version: Version) -> bytes:
+    """Write what a text frame holds that tells a room something, as encode() writes a Broadcast.
+
+    Args:
+        topic: as its listeners know it.
+        event: what happens.
+        payload: as encode_payload() wrote it.
+        version: the serializer of the connection.
+    """
+    return _to_bytes(_shape(Message(topic, event, payload), version))
 
 
 def _encode_text(said: Message, version: Version) -> str:
+    return _to_bytes(_shape(said, version)).decode()
+
+
+def _shape(said: Message, version: Version) -> tuple[Any, ...] | dict[str, Any]:
     if version is Version.V2:
-        return _to_json((said.join_ref, said.ref, said.topic, said.event, said.payload))
+        return said.join_ref, said.ref, said.topic, said.event, said.payload
     # Phoenix's first serializer knows these four names only.
-    named = {"topic": said.topic, "event": said.event, "payload": said.payload, "ref": said.ref}
-    return _to_json(named)
+    return {"topic": said.topic, "event": said.event, "payload": said.payload, "ref": said.ref}
 
 
-def _to_json(value: Any) -> str:
+def _to_bytes(value: Any) -> bytes:
     try:
-        return msgspec.json.encode(value).decode()
+        return msgspec.json.encode(value)
     except OverflowError as error:
         raise ProtocolError("A number is too large.") from error
 
@@ -182,26 +196,35 @@ def _from_object(data: Any) -> Message:
 
 
 def _message(join_ref: Any, ref: Any, topic: Any, event: Any, payload: Any) -> Message:
-    for name, value in (("topic", topic), ("event", event)):
-        if not isinstance(value, str) or not 0 < len(value.encode()) <= MAX_NAME_BYTES:
-            raise ProtocolError(f"The {name} of a frame must be a string of 1 to {MAX_NAME_BYTES} bytes.")
-    for name, value in (("join_ref", join_ref), ("ref", ref)):
-        if not _is_ref(value):
-            raise ProtocolError(f"The {name} of a frame must be a short string, a number or null.")
-    return Message(topic=topic, event=event, payload=payload, ref=ref, join_ref=join_ref)
+    if not (_is_short(topic) and topic and _is_short(event) and event):
+        wrong = "event" if _is_short(topic) and topic else "topic"
+        raise ProtocolError(f"The {wrong} of a frame must be a string of 1 to {MAX_NAME_BYTES} bytes.")
+    if not (_is_ref(join_ref) and _is_ref(ref)):
+        wrong = "ref" if _is_ref(join_ref) else "join_ref"
+        raise ProtocolError(f"The {wrong} of a frame must be a short string, a number or null.")
+    return Message(topic, event, payload, ref, join_ref)
+
+
+def _is_short(value: Any) -> bool:
+    # Most are ASCII, and need no encoding to be measured.
+    return isinstance(value, str) and (len(value) if value.isascii() else len(value.encode())) <= MAX_NAME_BYTES
 
 
 def _is_ref(value: Any) -> bool:
     if isinstance(value, str):
-        return len(value.encode()) <= MAX_NAME_BYTES
+        return _is_short(value)
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63)
 
 
 def _too_deep(value: Any, left: int) -> bool:
-    if isinstance(value, dict):
-        return left == 0 or any(_too_deep(item, left - 1) for item in value.values())
-    if isinstance(value, list):
-        return left == 0 or any(_too_deep(item, left - 1) for item in value)
+    if not isinstance(value, dict | list):
+        return False
+    if left == 0:
+        return True
+    for item in value.values() if isinstance(value, dict) else value:
+        # No call for what holds nothing, which is nearly everything.
+        if isinstance(item, dict | list) and _too_deep(item, left - 1):
+            return True
     return False
 
 

@@ -133,7 +133,7 @@ class Rooms:
                 asyncio.get_running_loop().call_soon(self._flush_due)
             self._due.append(room)
         room.lines.append((told, raw))
-        room.size += len(bytes(raw))
+        room.size += len(memoryview(raw))
         if room.size >= MAX_BYTES:
             self._flush(room)
 

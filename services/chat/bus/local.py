@@ -7,6 +7,9 @@ from typing import Protocol
 
 from services.chat.bus.notes import Arrived, Deliver, Gone, Note, PresenceNote
 
+# Not a union, which would be made anew for each note.
+_OF_PRESENCE = (Arrived, Gone)
+
 
 class Bus(Protocol):
     """Take notes in, hand them out everywhere, those of one topic in one order."""
@@ -38,7 +41,7 @@ class LocalBus:
 
     def publish(self, note: Note) -> None:
         """Deliver at once."""
-        if isinstance(note, Arrived | Gone):
+        if isinstance(note, _OF_PRESENCE):
             self.present(note)
         else:
             self._deliver(note)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import msgspec
 
 from services.chat.models import ChatMessage
 
@@ -14,8 +15,7 @@ UNKNOWN = -1
 ALWAYS = (1 << 63) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """Tell everybody joined to a topic.
 
     Attributes:
@@ -41,8 +41,7 @@ class Told:
     but: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True):
     """End a person's channels in a room, on every socket.
 
     Attributes:
@@ -56,8 +55,7 @@ class Cut:
     message_id: int = ALWAYS
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """End everybody's channels in a room whose topic is another now; what is told to the old one later goes there.
 
     Attributes:
@@ -69,8 +67,7 @@ class Moved:
     to: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mute:
+class Mute(msgspec.Struct, frozen=True):
     """Spare a person the words of others in a room, on all their channels in it.
 
     Attributes:
@@ -84,8 +81,7 @@ class Mute:
     muted: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(msgspec.Struct, frozen=True):
     """Note that a socket is in a room.
 
     Attributes:
@@ -103,8 +99,7 @@ class Arrived:
     since: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(msgspec.Struct, frozen=True):
     """Note that a socket is in a room no more."""
 
     topic: str

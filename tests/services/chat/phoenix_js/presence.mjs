@@ -27,6 +27,8 @@ const until = (people, sockets) =>
       const seen = Object.values(counts());
       if (seen.length === people && seen.reduce((sum, count) => sum + count, 0) === sockets) {
         clearTimeout(timer);
+        // Seen once: the news of her own coming may follow the state that has her already.
+        presence.onSync(() => {});
         said.counts.push(counts());
         resolve();
       }
