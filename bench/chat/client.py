@@ -138,7 +138,8 @@ class Client(picows.WSListener):  # type: ignore[misc]  # picows is in the gener
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
         """Count what was not to be."""
         del transport
-        if not self.is_leaving:
+        # Who was not in yet is refused, which is counted where it is tried.
+        if self._is_in and not self.is_leaving:
             self._counts.dropped += 1
         self._refuse("closed before it was in")
 

@@ -7,7 +7,7 @@ import select
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,6 +53,9 @@ class Outcome:
         p99: the same, 99 of 100.
         cores: CPU used while messages went around, by name; "other" is what none of them used.
         microseconds: CPU of each server for one message, whoever else shares the machine.
+        idle_cores: CPU that each server used while nothing was said, heartbeats apart.
+        back: after an interruption: seconds that it took, seconds until all were in again, tries that failed, and
+            the CPU of each server for one who came back.
         why: the first few failures.
     """
 
@@ -74,6 +77,8 @@ class Outcome:
     p99: float = 0.0
     cores: dict[str, float] = field(default_factory=dict)
     microseconds: dict[str, float] = field(default_factory=dict)
+    idle_cores: dict[str, float] = field(default_factory=dict)
+    back: dict[str, Any] = field(default_factory=dict)
     why: tuple[str, ...] = ()
 
     @property
@@ -87,7 +92,27 @@ class Outcome:
         return {**asdict(self), "clean": self.is_clean}
 
 
-def run_load(load: Load, *, python: Path, servers: Mapping[str, int], hold: float = 0.0) -> Outcome:
+@dataclass(frozen=True)
+class Interruption:
+    """Take the servers away while everybody is in, and bring them back.
+
+    Attributes:
+        stop: takes them away.
+        start: brings them back; returns where they are and which processes they are.
+    """
+
+    stop: Callable[[], None]
+    start: Callable[[], tuple[Sequence[str], Mapping[str, int]]]
+
+
+def run_load(
+    load: Load,
+    *,
+    python: Path,
+    servers: Mapping[str, int],
+    hold: float = 0.0,
+    interruption: Interruption | None = None,
+) -> Outcome:
     """Run a load.
 
     Args:
@@ -95,6 +120,7 @@ def run_load(load: Load, *, python: Path, servers: Mapping[str, int], hold: floa
         python: of the generator's environment.
         servers: the servers' processes by name, the one that holds the sockets first.
         hold: seconds that idle clients are held before the server's memory is read.
+        interruption: what happens then, before anything is said.
 
     Raises:
         LoadError: the generator itself failed.
@@ -106,6 +132,7 @@ def run_load(load: Load, *, python: Path, servers: Mapping[str, int], hold: floa
         join_cost = connecting.per_each(sum(part["joined"] for part in joined))
         seconds = (max(part["ended"] for part in joined) - min(part["started"] for part in joined)) / 1e9
         clients = sum(part["joined"] for part in joined)
+        idle = _Usage(servers)
         time.sleep(max(hold, REST_SECONDS))
         common: dict[str, Any] = {
             "clients": clients,
@@ -113,8 +140,13 @@ def run_load(load: Load, *, python: Path, servers: Mapping[str, int], hold: floa
             "joins_per_second": round(clients / seconds, 1),
             "join_microseconds": join_cost,
             "kib_per_socket": round((resident_kib(holder) - before) / max(1, clients), 2),
+            "idle_cores": idle.per_second(),
         }
         why = [reason for part in joined for reason in part["why"]]
+        if interruption is not None:
+            common["back"], servers = _interrupt(workers, interruption)
+            common["refused"] += common["back"]["refused"]
+            why += common["back"].pop("why")
         speaks = load.messages > 0 and not common["refused"]
         usage = _Usage(servers)
         for worker in workers:
@@ -125,6 +157,34 @@ def run_load(load: Load, *, python: Path, servers: Mapping[str, int], hold: floa
             totals |= usage.per_second_and_message(sum(part["cpu"] for part in counted), totals["sent"])
         why += [reason for part in counted for reason in part["why"]]
         return Outcome(**common, **totals, why=tuple(why[:3]))
+
+
+def _interrupt(
+    workers: Sequence[subprocess.Popen[str]], interruption: Interruption
+) -> tuple[dict[str, Any], Mapping[str, int]]:
+    for worker in workers:
+        _write(worker, "away")
+        _read(worker, CONNECT_SECONDS)
+    stopping = time.monotonic()
+    interruption.stop()
+    starting = time.monotonic()
+    urls, servers = interruption.start()
+    usage, serving = _Usage(servers), time.monotonic()
+    for worker in workers:
+        _write(worker, json.dumps(list(urls)))
+    joined = [_read(worker, CONNECT_SECONDS) for worker in workers]
+    clients = sum(part["joined"] for part in joined)
+    back = {
+        "stop_seconds": round(starting - stopping, 2),
+        "start_seconds": round(serving - starting, 2),
+        "seconds": round(time.monotonic() - serving, 2),
+        "clients": clients,
+        "refused": sum(part["failed"] for part in joined),
+        "again": sum(part["again"] for part in joined),
+        "join_microseconds": usage.per_each(clients),
+        "why": [reason for part in joined for reason in part["why"]],
+    }
+    return back, servers
 
 
 class _Usage:
@@ -140,6 +200,11 @@ class _Usage:
         """Return the microseconds of each server for one of so many."""
         used = {name: cpu_seconds(pid) - self._cpu[name] for name, pid in self._servers.items()}
         return {name: round(seconds / max(1, count) * 1e6, 1) for name, seconds in used.items()}
+
+    def per_second(self) -> dict[str, float]:
+        """Return how many cores each server used."""
+        elapsed = time.monotonic() - self._started
+        return {name: round((cpu_seconds(pid) - self._cpu[name]) / elapsed, 3) for name, pid in self._servers.items()}
 
     def per_second_and_message(self, generator: float, messages: int) -> dict[str, dict[str, float]]:
         """Return who used how many cores, and how much of them a message; what the generator used is told."""

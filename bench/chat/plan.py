@@ -42,6 +42,8 @@ class Load:
         connecting: connects and joins in flight, over all workers.
         quiet_seconds: after so long without a delivery what is missing is lost.
         most_seconds: the longest that sending and receiving may take.
+        senders: clients of each room that say something, the first ones; 0 for all of them.
+        beat_seconds: between two heartbeats of a client.
     """
 
     wire: Wire
@@ -55,6 +57,8 @@ class Load:
     connecting: int = 50
     quiet_seconds: float = 5.0
     most_seconds: float = 90.0
+    senders: int = 0
+    beat_seconds: float = 25.0
 
     def __post_init__(self) -> None:
         if not all("://127.0.0.1:" in url for url in self.urls):
@@ -85,7 +89,7 @@ class Load:
         """Give the messages whose senders are a worker's clients: (number, room, sequence in the room, sender)."""
         for number in range(self.messages):
             sequence, room = divmod(number, len(self.rooms))
-            sender = sequence % self.room_size
+            sender = sequence % (self.senders or self.room_size)
             if (room * self.room_size + sender) % self.workers == worker:
                 yield number, room, sequence, sender
 

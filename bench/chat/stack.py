@@ -38,6 +38,8 @@ RAISED = {
     "HANDSHAKES_BURST": "20000",
     "MAX_CONNECTIONS": "15000",
 }
+# Those of them that speak of an address and of a process, not of a person.
+KEPT_RAISED = ("HANDSHAKES_PER_SECOND", "HANDSHAKES_BURST", "MAX_CONNECTIONS")
 
 PEOPLE = """
 WITH people AS (
@@ -134,11 +136,21 @@ class Stack:
         profile: where cProfile keeps its figures of the chat service, if it shall run.
         bus: between the replicas.
         replicas: of the chat service.
+        is_limited: whether events and whispers keep the limits that the service has by default.
     """
 
-    def __init__(self, folder: Path, profile: str | None = None, bus: str = "local", replicas: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        profile: str | None = None,
+        bus: str = "local",
+        replicas: int = 1,
+        *,
+        is_limited: bool = False,
+    ) -> None:
         self._profile = profile
         self._bus = bus
+        self._is_limited = is_limited
         self._nats = Nats(folder, free_port()) if bus == "nats" else None
         self.postgres = Postgres(folder, free_port())
         self._signer = Signer(Secret(secrets.token_hex(32)))
@@ -173,7 +185,7 @@ class Stack:
             "DATABASE_URL_FILE": self._keep_url("chat"),
             "NOTIFICATIONS_INTERNAL_URL": f"http://127.0.0.1:{self._notifications.internal_port}",
             "BUS": self._bus,
-            **RAISED,
+            **({name: RAISED[name] for name in KEPT_RAISED} if self._is_limited else RAISED),
         }
         if self._nats is not None:
             self._nats.start()
@@ -197,6 +209,22 @@ class Stack:
         """Start the chat service anew, with fresh memory."""
         for chat in self._chats:
             chat.restart()
+
+    def stop_chat(self) -> None:
+        """Stop the chat service alone."""
+        for chat in self._chats:
+            chat.stop()
+
+    def start_chat(self) -> tuple[tuple[str, ...], dict[str, int]]:
+        """Start it again; return where it is now, and the processes."""
+        for chat in self._chats:
+            chat.start()
+        return self.urls, self.servers
+
+    @property
+    def port(self) -> int:
+        """Where the first replica's public port is."""
+        return self._chats[0].port
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -226,11 +254,12 @@ class Stack:
         finally:
             await connection.close()
         return tuple(
-            Room(f"room:{topic}", tuple(self._mint(identity) for identity in identities))
+            Room(f"room:{topic}", tuple(self.mint(identity) for identity in identities))
             for topic, identities in zip(topics, people, strict=True)
         )
 
-    def _mint(self, identity: str) -> str:
+    def mint(self, identity: str) -> str:
+        """Return a token that auth could have given somebody."""
         moment = int(time.time())
         user = {"id": 1, "identity": identity, "name": identity, "email": None, "picture": None}
         return self._signer.mint(user, auth_time=moment, expires=moment + 3600)
@@ -254,9 +283,11 @@ class Stack:
 
 
 @contextmanager
-def running_stack(folder: Path, profile: str | None = None, bus: str = "local", replicas: int = 1) -> Iterator[Stack]:
+def running_stack(
+    folder: Path, profile: str | None = None, bus: str = "local", replicas: int = 1, *, is_limited: bool = False
+) -> Iterator[Stack]:
     """Run our side until the block ends."""
-    stack = Stack(folder, profile, bus, replicas)
+    stack = Stack(folder, profile, bus, replicas, is_limited=is_limited)
     try:
         stack.start()
         yield stack

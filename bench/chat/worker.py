@@ -2,6 +2,7 @@
 
 It reads a load and its own number from standard input, answers with one line of JSON when all are in, waits for a
 line with the moment to begin (or an empty one: there is nothing to send), answers with what it counted, and ends.
+Before that moment it may be told that the server goes away ("away"), and where it is again (a list of addresses).
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import picows
 import uvloop
 
 from bench.chat.client import Client, Counts, now
 from bench.chat.plan import Load, decode_load
-from bench.chat.wires import make_wire
+from bench.chat.wires import RefusedError, make_wire
 
-HEARTBEAT_SECONDS = 25
+AWAY = "away"
+# After a failure, as phoenix.js waits before it connects again.
+STEPS = (0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 # After the last delivery there is time for one that should not be.
 SETTLE_SECONDS = 0.3
 # Waits are told in steps of this many nanoseconds.
@@ -45,25 +49,40 @@ class Worker:
         self._queue: Iterator[tuple[int, int, int, int]] = iter(())
         self._sent = 0
         self._first = 0
+        self._urls = load.urls
+        self._again = 0
 
     async def run(self) -> None:
         """Go through the stages."""
         # Many sockets take a while to open, and the first must not be idle for too long.
         beating = asyncio.create_task(self._beat())
-        _tell(await self._connect())
-        begin = await _ask()
+        _tell(await self._connect(max(1, self._load.connecting // self._load.workers), tries=1))
+        while not (begin := await _ask()).isdigit() and begin:
+            _tell(self._let_go() if begin == AWAY else await self._come_back(json.loads(begin)))
         _tell(await self._send_all(int(begin)) if begin else self._report(0.0))
         beating.cancel()
         for client in self._clients.values():
             client.leave()
         await asyncio.sleep(SETTLE_SECONDS)
 
-    async def _connect(self) -> dict[str, Any]:
-        load = self._load
-        gate = asyncio.Semaphore(max(1, load.connecting // load.workers))
+    def _let_go(self) -> dict[str, Any]:
+        for client in self._clients.values():
+            client.is_leaving = True
+        return {}
+
+    async def _come_back(self, urls: list[str]) -> dict[str, Any]:
+        self._urls = tuple(urls)
+        self._clients = {}
+        # All at once, and who fails tries again.
+        places = len(list(self._load.clients_of(self._number)))
+        return await self._connect(places, tries=len(STEPS)) | {"again": self._again}
+
+    async def _connect(self, at_once: int, tries: int) -> dict[str, Any]:
+        gate = asyncio.Semaphore(at_once)
         started = now()
-        places = list(load.clients_of(self._number))
-        results = await asyncio.gather(*(self._admit(gate, *place) for place in places), return_exceptions=True)
+        places = list(self._load.clients_of(self._number))
+        admitted = (self._admit(gate, *place, tries=tries) for place in places)
+        results = await asyncio.gather(*admitted, return_exceptions=True)
         failures = [repr(result) for result in results if isinstance(result, BaseException)]
         return {
             "started": started,
@@ -73,24 +92,39 @@ class Worker:
             "why": failures[:3],
         }
 
-    async def _admit(self, gate: asyncio.Semaphore, room: int, place: int) -> None:
+    async def _admit(self, gate: asyncio.Semaphore, room: int, place: int, tries: int) -> None:
+        load, steps = self._load, iter(STEPS[: tries - 1])
+        while True:
+            client = self._make_client(room, place)
+            try:
+                async with gate:
+                    await client.connect(self._urls[place % len(self._urls)], load.rooms[room].tokens[place])
+            except (RefusedError, picows.WSError, OSError):
+                client.leave()
+                step = next(steps, None)
+                if step is None:
+                    raise
+                self._again += 1
+                await asyncio.sleep(step)
+            else:
+                self._clients[room, place] = client
+                return
+
+    def _make_client(self, room: int, place: int) -> Client:
         load = self._load
-        client = Client(
+        return Client(
             make_wire(load.wire, load.event),
             room=room,
             topic=load.rooms[room].topic,
             said=load.said_in(room),
             counts=self._counts,
             on_own=self._answered,
-            is_own=partial(_is_own, load.room_size, place),
+            is_own=partial(_is_own, load.senders or load.room_size, place),
         )
-        async with gate:
-            await client.connect(load.urls[place % len(load.urls)], load.rooms[room].tokens[place])
-        self._clients[room, place] = client
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(self._load.beat_seconds)
             for number, client in enumerate(list(self._clients.values())):
                 client.beat()
                 if number % 100 == 0:
