@@ -1,6 +1,6 @@
 """Measure how the chat service's costs grow, on this machine, and print a table for each question.
 
-It starts what it needs (Postgres, the services, NATS), each question with a stack of its own, and takes everything away:
+It starts what it needs (Postgres, the services, NATS), for each question anew, and takes everything away:
 
     python bench/chat/growth.py                     everything: about twelve minutes, and 4 GiB of disk meanwhile
     python bench/chat/growth.py --only storm        one question; --list names them

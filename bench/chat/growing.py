@@ -140,7 +140,8 @@ class _Flood(threading.Thread):
     """Let one of a room's people say far more than is allowed."""
 
     def __init__(self, ground: Ground, stack: Stack, room: Room) -> None:
-        super().__init__()
+        # It must not outlive whoever waits for it.
+        super().__init__(daemon=True)
         self._ground = ground
         self._servers = stack.servers
         self._load = Load(
@@ -168,7 +169,7 @@ class _Flood(threading.Thread):
 
 def measure_idle(ground: Ground) -> list[Row]:
     """Ask what an open socket costs that says nothing but that it lives."""
-    rows = []
+    rows: list[Row] = []
     with ground.stack() as stack:
         for beat in (1000.0, 1.0):
             rooms = asyncio.run(stack.make_rooms(ground.of(100), ROOM))
