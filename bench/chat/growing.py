@@ -64,23 +64,29 @@ def measure_elsewhere(ground: Ground) -> list[Row]:
     rows = []
     for bus in ("postgres", "nats"):
         with ground.stack(bus, 2) as stack:
-            rooms = asyncio.run(stack.make_rooms(ground.of(200), ROOM))
-            load = Load("phoenix", stack.urls[:1], rooms, messages=ground.of(4000), rate=500)
-            # The one whose memory is read is the first.
-            servers = {"chat-2": stack.servers["chat-2"], **stack.servers}
-            outcome = run_load(load, python=ground.python, servers=servers)
-        figures: dict[str, float | str] = {
-            "sockets": outcome.clients,
-            "KiB/socket elsewhere": outcome.kib_per_socket,
-            "us/join: its own": outcome.join_microseconds["chat"],
-            "us/join: elsewhere": outcome.join_microseconds["chat-2"],
-            "us/message: its own": outcome.microseconds["chat"],
-            "us/message: elsewhere": outcome.microseconds["chat-2"],
-            "lost": outcome.expected - outcome.delivered,
-            "other cores": outcome.cores["other"],
-        }
-        rows.append(_row(f"all at one of 2 replicas, bus {bus}", figures, outcome))
+            for rate, messages in ((200, 1000), (2000, 6000)):
+                rooms = asyncio.run(stack.make_rooms(ground.of(200), ROOM))
+                load = Load("phoenix", stack.urls[:1], rooms, messages=ground.of(messages), rate=rate)
+                # The one whose memory is read is the first.
+                servers = {"chat-2": stack.servers["chat-2"], **stack.servers}
+                outcome = run_load(load, python=ground.python, servers=servers)
+                rows.append(_row(f"all at one of 2, bus {bus}", _elsewhere(outcome), outcome))
+                time.sleep(1)
     return rows
+
+
+def _elsewhere(outcome: Outcome) -> dict[str, float | str]:
+    return {
+        "sockets": outcome.clients,
+        "KiB/socket elsewhere": outcome.kib_per_socket,
+        "us/join: its own": outcome.join_microseconds["chat"],
+        "us/join: elsewhere": outcome.join_microseconds["chat-2"],
+        "messages/s": outcome.messages_per_second,
+        "us/message: its own": outcome.microseconds["chat"],
+        "us/message: elsewhere": outcome.microseconds["chat-2"],
+        "lost": outcome.expected - outcome.delivered,
+        "other cores": outcome.cores["other"],
+    }
 
 
 def measure_storm(ground: Ground) -> list[Row]:

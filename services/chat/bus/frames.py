@@ -117,6 +117,7 @@ class Frame(msgspec.Struct, omit_defaults=True):
         stored: messages of a commit.
         reached: or how far their rooms have come: an id of a room and of a message each.
         piece: of a frame in pieces: which, of how many, and its text.
+        to: the one replica that it is for; everybody where it names none. Older versions take it as for everybody.
     """
 
     origin: str = msgspec.field(name="o")
@@ -126,6 +127,7 @@ class Frame(msgspec.Struct, omit_defaults=True):
     stored: list[Stored] = msgspec.field(name="s", default_factory=list)
     reached: list[tuple[int, int]] = msgspec.field(name="r", default_factory=list)
     piece: tuple[int, int, str] | None = msgspec.field(name="p", default=None)
+    to: str = msgspec.field(name="t", default="")
 
 
 _NOTE = msgspec.json.Decoder(_Wire)

@@ -23,6 +23,9 @@ class _Replica:
     stays: dict[int, str] = field(default_factory=dict)
     # While it calls its roll: those whom it has not called yet.
     uncalled: set[int] = field(default_factory=set)
+    # Whether something of it was not heard that may have said who came or went, and when its roll was last asked for.
+    is_partial: bool = False
+    asked_at: float = 0.0
 
 
 class Replicas:
@@ -46,23 +49,31 @@ class Replicas:
         self._clock = clock
         self._replicas: dict[str, _Replica] = {}
 
-    def hear(self, origin: str, number: int) -> None:
-        """Learn that a replica lives.
+    def hear(self, origin: str, number: int) -> bool:
+        """Learn that a replica lives; return whether to ask it for its roll, since something of it was not heard.
 
         Args:
             origin: which.
             number: of its frame; 0 for one without a number.
         """
+        now = self._clock()
         replica = self._replicas.get(origin)
         if replica is None:
-            self._replicas[origin] = _Replica(self._clock(), number)
-            return
-        replica.heard_at = self._clock()
+            # Whoever has just come has asked everybody, and the answer is on its way.
+            replica = self._replicas[origin] = _Replica(now, 0, asked_at=now)
+        replica.heard_at = now
         if number > replica.number:
-            is_gap = replica.number and number > replica.number + 1
+            is_known, is_gap = replica.number > 0, number > replica.number + 1
             replica.number = number
             if is_gap:
-                self._on_missed()
+                replica.is_partial = True
+                if is_known:
+                    self._on_missed()
+        # Not oftener: a roll of thousands must not be what its own loss asks for again at once.
+        if not replica.is_partial or now - replica.asked_at < DEAD_SECONDS:
+            return False
+        replica.is_partial, replica.asked_at = False, now
+        return True
 
     def take(self, origin: str, note: PresenceNote | Roll) -> None:
         """Learn who is with a replica."""
@@ -78,6 +89,8 @@ class Replicas:
                 if replica.stays.pop(note.ref, None) is not None:
                     self._present(note)
             case Roll(is_over=False):
+                # What of the roll itself is not heard makes it partial again.
+                replica.is_partial = False
                 replica.uncalled = set(replica.stays)
             case Roll():
                 self._leave(replica, replica.uncalled)

@@ -134,8 +134,11 @@ class SharedBus:
 
     def _take(self, frame: Frame) -> None:
         is_ours = frame.origin == self.origin
-        if not is_ours:
-            self._replicas.hear(frame.origin, frame.number)
+        if not is_ours and self._replicas.hear(frame.origin, frame.number):
+            # It may have said who came and who went.
+            self._send([frames.encode_note(Hello())], to=frame.origin)
+        if frame.to not in ("", self.origin):
+            return
         for stored in frame.stored:
             self._order.store(stored.message(), stored.after)
         for room, message_id in frame.reached:
@@ -159,7 +162,8 @@ class SharedBus:
             case Arrived() | Gone() | Roll():
                 self._replicas.take(frame.origin, note)
             case Hello():
-                self._call_roll()
+                # For the one who asks alone: of many replicas, each has thousands with it.
+                self._call_roll(to=frame.origin)
             case Bye():
                 self._replicas.forget(frame.origin)
             case Told(is_fleeting=True):
@@ -181,10 +185,10 @@ class SharedBus:
         else:
             self._here.pop(note.ref, None)
 
-    def _call_roll(self) -> None:
+    def _call_roll(self, to: str = "") -> None:
         notes: Iterable[Note | Signal] = (Roll(is_over=False), *self._here.values(), Roll(is_over=True))
         self._flush()
-        self._send([frames.encode_note(note) for note in notes])
+        self._send([frames.encode_note(note) for note in notes], to=to)
 
     def _queue(self, note: Note) -> None:
         """Send a note with all the others of the loop's present turn."""
@@ -202,10 +206,10 @@ class SharedBus:
         if waiting:
             self._send(waiting)
 
-    def _send(self, notes: Sequence[msgspec.Raw], *, is_told: bool = False) -> None:
+    def _send(self, notes: Sequence[msgspec.Raw], *, is_told: bool = False, to: str = "") -> None:
         for part in frames.pack(notes, self._link.max_bytes):
             self._number += 1
-            frame = Frame(self.origin, self._number, notes=part, is_told=is_told)
+            frame = Frame(self.origin, self._number, notes=part, is_told=is_told, to=to)
             for raw in frames.write(frame, self._link.max_bytes):
                 self._link.send(raw)
 
