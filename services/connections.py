@@ -20,6 +20,9 @@ from services.port_settings import ConnectionSettings
 
 # What a client still sends after its answer is read and thrown away for so long, so that it reads the answer.
 LINGER_SECONDS = 2.0
+# Of too many that have said nothing some go after so long. Who has just come may have said it where we have not read
+# yet: after a restart thousands come at once, and all are taken before any is read.
+CROWD_SECONDS = 1.0
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 8190
 logger = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class Door:
         self._open = 0
         # Connections that owe us a request's head, the longest first.
         self._waiting: dict[GuardedHandler, asyncio.TimerHandle] = {}
+        self._thinning: asyncio.TimerHandle | None = None
 
     def enter(self, handler: GuardedHandler) -> None:
         """Let a connection in, or cut it when the port is full."""
@@ -68,8 +72,9 @@ class Door:
             return
         loop = asyncio.get_running_loop()
         self._waiting[handler] = loop.call_later(self._settings.head_seconds, self._cut, handler, "slow")
-        if len(self._waiting) > self._settings.most_waiting:
-            self._cut(next(iter(self._waiting)), "crowded")
+        if self._thinning is None and len(self._waiting) > self._settings.most_waiting:
+            # Timers come before sockets in a turn of uvloop: a second one comes after all have been read once.
+            self._thinning = loop.call_later(CROWD_SECONDS, loop.call_later, 0, self._thin_out)
 
     def heard(self, handler: GuardedHandler) -> None:
         """Wait no more: the head is there."""
@@ -82,6 +87,11 @@ class Door:
         self.heard(handler)
         self._open -= 1
         self._watch.opened(self._open)
+
+    def _thin_out(self) -> None:
+        self._thinning = None
+        while len(self._waiting) > self._settings.most_waiting:
+            self._cut(next(iter(self._waiting)), "crowded")
 
     def _cut(self, handler: GuardedHandler, reason: str) -> None:
         self.heard(handler)

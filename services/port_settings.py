@@ -18,7 +18,7 @@ class ConnectionSettings:
 
     Attributes:
         most: open at once.
-        most_waiting: of them, those that have yet to finish a request's head; beyond, the one that waits longest goes.
+        most_waiting: of them, those that have yet to finish a request's head; beyond, those that wait longest soon go.
         head_seconds: how long a request's head may take.
         body_seconds: how long its body may take.
     """

@@ -8,6 +8,7 @@ import time
 
 from bench.chat.ground import Ground, Row, chat_cost, message_figures
 from bench.chat.load import Interruption, Outcome, run_load
+from bench.chat.machine import listen_drops
 from bench.chat.plan import Load, Room
 from bench.chat.stack import Stack
 
@@ -95,7 +96,9 @@ def measure_storm(ground: Ground) -> list[Row]:
         rooms = asyncio.run(stack.make_rooms(ground.of(500), ROOM))
         load = Load("phoenix", stack.urls, rooms, messages=ground.of(1000), rate=200, workers=2)
         interruption = Interruption(stack.stop_chat, stack.start_chat)
+        dropped = listen_drops()
         outcome = run_load(load, python=ground.python, servers=stack.servers, hold=2, interruption=interruption)
+        dropped, cut = listen_drops() - dropped, stack.count_cut()
     back = outcome.back
     figures: dict[str, float | str] = {
         "sockets": back["clients"],
@@ -106,6 +109,8 @@ def measure_storm(ground: Ground) -> list[Row]:
         "all back in s": back["seconds"],
         "joins/s": round(back["clients"] / back["seconds"]),
         "tries again": back["again"],
+        "cut": cut,
+        "dropped by the kernel": dropped,
         "chat us/join": back["join_microseconds"]["chat"],
         "postgres us/join": back["join_microseconds"]["postgres"],
         "lost": outcome.expected - outcome.delivered,

@@ -54,6 +54,12 @@ def busy_seconds() -> float:
     return (sum(fields) - fields[3] - fields[4]) / _TICK
 
 
+def listen_drops() -> int:
+    """Return how many connections the kernel has turned away so far since a server did not take them in time."""
+    names, values = [line.split() for line in (_PROC / "net" / "netstat").read_text().splitlines()[:2]]
+    return int(values[names.index("ListenDrops")])
+
+
 def describe(versions: Iterable[str]) -> str:
     """Name the machine and what ran on it."""
     info = (_PROC / "cpuinfo").read_text()

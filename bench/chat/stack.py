@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
-import signal
 import socket
-import subprocess
-import sys
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -20,12 +17,11 @@ import asyncpg
 from bench.chat.nats import Nats
 from bench.chat.plan import Room
 from bench.chat.postgres import Postgres
+from bench.chat.service import Service
 from services.settings import Secret
 from services.tokens import Signer, encode_public_key
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60
-STOP_SECONDS = 30
 # Everybody of a load shares one address and one minute, and a flood asks for more than a person does.
 RAISED = {
     "EVENTS_PER_SECOND": "5000",
@@ -53,79 +49,6 @@ INSERT INTO members (channel_id, user_id, is_participant, inserted_at, updated_a
 SELECT rooms.id, people.id, true, now(), now()
 FROM unnest($1::text[], $3::text[]) AS place (identity, topic) JOIN people USING (identity) JOIN rooms USING (topic)
 """
-
-
-class Service:
-    """Be one running service.
-
-    Args:
-        name: chat or notifications.
-        folder: for its log.
-        environ: its settings.
-        profile: where cProfile keeps its figures, if it shall run.
-        log_name: one of its own, where there are several.
-    """
-
-    def __init__(
-        self, name: str, folder: Path, environ: dict[str, str], profile: str | None = None, log_name: str = ""
-    ) -> None:
-        self._name = name
-        self.log_name = log_name or name
-        self._log = folder / f"{self.log_name}.log"
-        self._environ = environ
-        self._profile = ["-m", "cProfile", "-o", profile] if profile else []
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
-        self.internal_port = 0
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        assert self._process is not None  # noqa: S101  # started first
-        return self._process.pid
-
-    def migrate(self) -> None:
-        """Bring its database up to date."""
-        command = [sys.executable, "-m", f"services.{self._name}", "migrate"]
-        subprocess.run(command, cwd=ROOT, env=self._environ, check=True, capture_output=True)
-
-    def start(self) -> None:
-        """Start it and wait for its ports.
-
-        Raises:
-            RuntimeError: it does not start.
-        """
-        offset = self._log.stat().st_size if self._log.exists() else 0
-        with self._log.open("ab") as log:
-            command = [sys.executable, *self._profile, "-m", f"services.{self._name}"]
-            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environ, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            said = self._log.read_bytes()[offset:].decode(errors="replace")
-            for line in said.splitlines():
-                with suppress(json.JSONDecodeError):
-                    entry = json.loads(line)
-                    if entry.get("message") == "serving":
-                        self.port, self.internal_port = entry["public"], entry["internal"]
-                        return
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self._name} did not start:\n{said[-2000:]}")
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        """Stop it as Kubernetes would."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-    def restart(self) -> None:
-        """Start anew, with fresh memory."""
-        self.stop()
-        self.start()
 
 
 class Stack:
@@ -225,6 +148,14 @@ class Stack:
     def port(self) -> int:
         """Where the first replica's public port is."""
         return self._chats[0].port
+
+    def count_cut(self) -> int:
+        """Return how many connections the first replica has cut before they had said what they want."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._chats[0].internal_port}/metrics", timeout=60) as answer:
+            lines = answer.read().decode().splitlines()
+        return round(
+            sum(float(line.split()[-1]) for line in lines if line.startswith("stampchat_connections_cut_total"))
+        )
 
     @property
     def urls(self) -> tuple[str, ...]:
