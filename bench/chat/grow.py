@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.chat import growing, history
+from bench.chat import growing, history, rolls
 from bench.chat.environment import generator_python
 from bench.chat.ground import Ground, Row
 from bench.chat.machine import describe
@@ -28,6 +28,7 @@ QUESTIONS: dict[str, tuple[str, Callable[[Ground], list[Row]]]] = {
     "rooms": ("rooms of 10, 100, 1,000 and 10,000 sockets: a message and a delivery", growing.measure_rooms),
     "replicas": ("one to four replicas on each bus: what the bus costs a message", growing.measure_replicas),
     "elsewhere": ("what a replica pays for sockets and messages that are none of its own", growing.measure_elsewhere),
+    "rolls": ("what a replica pays to hear who is with another one", rolls.measure_rolls),
     "storm": ("10,000 sockets, and the chat service restarted: all come back at once", growing.measure_storm),
     "history": ("pages and commits beside ten million messages", history.measure_history),
     "flood": ("one sender who floods, and the latency of the room beside it", growing.measure_flood),
