@@ -22,7 +22,7 @@ from services.chat.store import MAX_ID, PAGE_SIZE
 
 MESSAGES, ROOMS, MEMBERS = 10_000_000, 10_000, 20
 PEOPLE, CROWD, HUGE_MEMBERS = 10_000, 10_000, 1_000
-PAGES = 200
+PAGES, CROWD_PAGES = 200, 30
 SPEAKING_ROOMS = 25
 
 # Rows get the ids that this arithmetic needs: the tables are empty.
@@ -168,14 +168,17 @@ def _asked(filled: Filled, ground: Ground) -> dict[str, list[tuple[str, str]]]:
     people = ground.of(PEOPLE, least=MEMBERS)
     first = [f"reader_{(room - 1) * MEMBERS % people + 1}" for room in ordinary]
     deep = f"events?last_message_id={middle}"
-    in_crowd = f"reader_{people + 1}"
+    # Not one person for all: a person's requests are limited.
+    in_huge = [f"reader_{1 + number % min(people, HUGE_MEMBERS)}" for number in range(pages)]
+    in_crowd = [f"reader_{people + 1 + number}" for number in range(ground.of(CROWD_PAGES, least=10))]
+    in_rooms = [f"reader_{people - number}" for number in range(pages)]
     return {
         "first page of an ordinary room": [(who, f"{room}/events") for who, room in zip(first, ordinary, strict=True)],
         "a page from its middle": [(who, f"{room}/{deep}") for who, room in zip(first, ordinary, strict=True)],
-        "first page of the huge room, 1,000 members": [("reader_1", f"{filled.huge}/events")] * pages,
-        "a page from its middle, 1,000 members": [("reader_1", f"{filled.huge}/{deep}")] * pages,
-        "first page of a room of 10,000 members": [(in_crowd, f"{filled.crowd}/events")] * ground.of(30, least=10),
-        "the rooms of somebody who is in 20": [(f"reader_{people}", "")] * pages,
+        "first page of the huge room, 1,000 members": [(who, f"{filled.huge}/events") for who in in_huge],
+        "a page from its middle, 1,000 members": [(who, f"{filled.huge}/{deep}") for who in in_huge],
+        "first page of a room of 10,000 members": [(who, f"{filled.crowd}/events") for who in in_crowd],
+        "the rooms of somebody who is in 20": [(who, "") for who in in_rooms],
     }
 
 
