@@ -32,6 +32,9 @@ PAUSE_SECONDS = 0.05
 # RFC 6455, sections 5.2 and 5.5: control frames are whole, and hold 125 bytes; a close has its code in two of them.
 _FINAL = 0x80
 _MOST_CONTROL = 125
+# Section 7.4, and the registry that it founds; codes beyond 2999 are the applications'.
+_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+_OWN_CODES = range(3000, 5000)
 
 
 class Keeper(Protocol):
@@ -167,7 +170,7 @@ class Line(asyncio.Protocol):
 
     def _take(self, message: Any) -> None:
         if message.type is WSMsgType.CLOSE:
-            self._answer_close(message.data)
+            self._answer_close(message.data or WSCloseCode.OK)
         elif self._is_ending:
             return
         elif message.type is WSMsgType.PING:
@@ -193,10 +196,15 @@ class Line(asyncio.Protocol):
         if error is not None and not self._is_ending:
             code = error.code if isinstance(error, WebSocketError) else WSCloseCode.PROTOCOL_ERROR
             self.end(WSCloseCode(code), "no frame")
+            # Its answer could not be read: so it is told the end, and what it sends until it ends too is dropped.
+            if self._transport is not None and self._transport.can_write_eof():
+                self._transport.write_eof()
 
     def _answer_close(self, code: int) -> None:
         if not self._is_ending:
-            self._say_close(code or WSCloseCode.OK, "")
+            # aiohttp's parser lets 1006 pass, which stands for a connection without a close, and what is over 4999.
+            may_come = code in _CODES or code in _OWN_CODES
+            self._say_close(code if may_come else WSCloseCode.PROTOCOL_ERROR, "")
         if self._transport is not None:
             self._transport.close()
 

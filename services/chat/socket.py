@@ -266,7 +266,8 @@ class Sockets:
         """Let the socket be aiohttp's."""
         socket = web.WebSocketResponse(
             protocols=subprotocols,
-            max_msg_size=self._limits.frame_bytes,
+            # aiohttp refuses what reaches its limit.
+            max_msg_size=self._limits.frame_bytes + 1,
             timeout=CLOSE_SECONDS,
             # One encoding serves a whole room, which a compressor with a memory of its own per socket rules out.
             compress=False,
