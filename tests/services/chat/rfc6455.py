@@ -65,6 +65,13 @@ def _framing() -> Iterator[Row]:
         Row("no mask", _UNMASKED, (), 1002, aiohttp=(HEARD, None, _NO_MASK)),
         Row("no mask behind one", HELLO + _UNMASKED, HEARD, 1002, aiohttp=(HEARD * 2, None, _NO_MASK)),
         Row(
+            "two without a mask that are as long as one with it",
+            frame(b"", FIN | PING, is_masked=False) + frame(b"ab", is_masked=False),
+            (),
+            1002,
+            aiohttp=(((PONG, b""), (TEXT, b"ab")), None, _NO_MASK),
+        ),
+        Row(
             "no mask in a fragment",
             frame(b"he", TEXT) + frame(b"llo", FIN | CONTINUATION, is_masked=False),
             (),
