@@ -215,12 +215,12 @@ class TestThree:
         """Once; what was left out is asked of the table meanwhile."""
         held: list[bytes] = []
         one, other = self.replicas[0], self.replicas[1]
-        carry, self.carrier.carry = self.carrier.carry, held.append  # type: ignore[method-assign]
+        carry, self.carrier.carry = self.carrier.carry, held.append  # type: ignore[assignment,method-assign]
         one.bus.publish(EDIT)
         await self.rest()
         one.bus.publish(Told(TOPIC, "delete", {}))
         await self.rest()
-        self.carrier.carry = carry  # type: ignore[method-assign]
+        self.carrier.carry = carry  # type: ignore[assignment,method-assign]
         before = other.rechecks
 
         for frame in (*reversed(held), *held):
