@@ -12,10 +12,11 @@ from aiohttp import web
 
 from services.chat.errors import ProtocolError
 from services.chat.frames import Outlet, pack
-from services.chat.line import Line, take_over
+from services.chat.line import Line
 from services.chat.parsing import Parsers
 from services.chat.plain import PlainLine
 from services.chat.session import Session
+from services.chat.takeover import take_over
 from services.errors import Malformed
 from tests.services.chat.raw import SECONDS, Raw, opened
 

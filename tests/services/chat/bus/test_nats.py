@@ -349,12 +349,13 @@ class TestSizes:
         ]
         for bus in buses:
             bus.start()
-        await settled(lambda: [bus.count_replicas() for bus in buses] == [2, 2])
-
-        buses[0].publish(Told("room:a", "edit", "\N{SNOWMAN}" * 5000))
-        await settled(lambda: all(heard))
-        for bus in buses:
-            await bus.close()
+        try:
+            await settled(lambda: [bus.count_replicas() for bus in buses] == [2, 2])
+            buses[0].publish(Told("room:a", "edit", "\N{SNOWMAN}" * 5000))
+            await settled(lambda: all(heard))
+        finally:
+            for bus in buses:
+                await bus.close()
 
         texts = [msgspec.json.decode(note.payload) for told in heard for note in told if isinstance(note, Told)]
         assert texts == ["\N{SNOWMAN}" * 5000] * 2

@@ -47,6 +47,7 @@ class TestReplicas:
 
         assert self.replicas.hear("b", 2 * 10**9 - MAX_LATE)
         assert not self.replicas.hear("b", 2 * 10**9 - MAX_LATE - 1)
+        assert not self.replicas.hear("b", 10**9 - 1)
         assert self.missed == 2
 
     def test_who_goes_before_they_come_was_never_here(self) -> None:

@@ -220,7 +220,7 @@ class TestThree:
         await self.rest()
         one.bus.publish(Told(TOPIC, "delete", {}))
         await self.rest()
-        self.carrier.carry = carry  # type: ignore[assignment,method-assign]
+        self.carrier.carry = carry  # type: ignore[method-assign]
         before = other.rechecks
 
         for frame in (*reversed(held), *held):
