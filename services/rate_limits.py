@@ -17,6 +17,48 @@ _IPV6_PREFIX = 64
 _MOST_KEY = 64
 
 
+# Sums of intervals are not exact.
+_MOMENT = 1e-6
+
+
+class Rate:
+    """Allow so many events a second, and so many at once; what somebody has left is one number, kept by them.
+
+    The number is the moment at which their bucket will be full again (the generic cell rate algorithm); 0.0 is full.
+
+    Args:
+        rate: a second.
+        burst: at once.
+        clock: seconds that only grow.
+    """
+
+    __slots__ = ("_clock", "_interval", "_longest", "_span")
+
+    def __init__(self, rate: float, burst: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        if rate <= 0 or burst < 1:
+            raise ValueError(f"a bucket needs a rate over 0 and a burst of 1 at least, not {rate} and {burst}")
+        self._clock = clock
+        self._interval = 1 / rate
+        self._span = (burst - 1) / rate
+        self._longest = self._span + _MOMENT
+
+    def take(self, full_at: float, now: float | None = None) -> float:
+        """Take one token; return when the bucket will be full again, or 0.0 where there was no token.
+
+        Args:
+            full_at: when it would be full without that.
+            now: by the clock, from whoever knows it.
+        """
+        if now is None:
+            now = self._clock()
+        full_at = max(full_at, now)
+        return full_at + self._interval if full_at - now <= self._longest else 0.0
+
+    def wait(self, full_at: float, now: float) -> float:
+        """Return the seconds until a bucket without a token has one."""
+        return full_at - now - self._span
+
+
 class Buckets:
     """Give every key a token bucket of its own.
 
@@ -33,10 +75,7 @@ class Buckets:
     def __init__(
         self, rate: float, burst: float, *, most: int = 100_000, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        if rate <= 0 or burst < 1:
-            raise ValueError(f"a bucket needs a rate over 0 and a burst of 1 at least, not {rate} and {burst}")
-        self._interval = 1.0 / rate
-        self._span = (burst - 1) / rate
+        self._rate = Rate(rate, burst)
         self._most = most
         self._clock = clock
         self._full_at: OrderedDict[str, float] = OrderedDict()
@@ -48,12 +87,12 @@ class Buckets:
             0.0 when there was one, else the seconds until there will be; nothing is then taken.
         """
         now = self._clock()
-        full_at = max(self._full_at.pop(key, now), now)
-        wait = max(0.0, full_at - now - self._span)
+        full_at = self._full_at.pop(key, 0.0)
+        taken = self._rate.take(full_at, now)
         # Taken out and put back, it stands last: whoever was asked longest ago stands first.
-        self._full_at[key] = full_at if wait else full_at + self._interval
+        self._full_at[key] = taken or full_at
         self._forget(now)
-        return wait
+        return 0.0 if taken else self._rate.wait(full_at, now)
 
     def __len__(self) -> int:
         return len(self._full_at)

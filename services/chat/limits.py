@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from services.settings import Source
@@ -117,27 +116,3 @@ def load_limits(source: Source) -> Limits:
 
 def _rate(source: Source, name: str, usual: int) -> int:
     return source.integer(name, usual, least=1, most=MANY)
-
-
-class Rate:
-    """Allow so many events a second, and so many at once; what somebody has left is one number, kept by them.
-
-    The number is the moment at which their bucket will be full again (the generic cell rate algorithm); 0.0 is full.
-
-    Args:
-        rate: a second.
-        burst: at once.
-    """
-
-    __slots__ = ("_interval", "_span")
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._interval = 1 / rate
-        # A moment more: sums of intervals are not exact.
-        self._span = (burst - 1) / rate + 1e-6
-
-    def take(self, full_at: float) -> float:
-        """Take one token; return when the bucket will be full again, or 0.0 where there was no token."""
-        now = time.monotonic()
-        full_at = max(full_at, now)
-        return full_at + self._interval if full_at - now <= self._span else 0.0

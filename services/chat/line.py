@@ -1,29 +1,23 @@
 """Own a websocket after its upgrade: one small protocol in the place of aiohttp's handler, its tasks and its queues.
 
-aiohttp reads the request and knows nothing of what follows. A socket of ours costs no task, reads its frames with
-aiohttp's own parser, and answers pings and closes itself. What this leans on beyond aiohttp's documentation is in
-take_over(), and held by tests.
+A socket of ours costs no task, reads its frames with aiohttp's own parser, and answers pings and closes itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-from aiohttp import WSCloseCode, WSMsgType, hdrs, web
-from aiohttp.http import WS_KEY, WebSocketError
-from aiohttp.http_websocket import WebSocketReader
+from aiohttp import WSCloseCode, WSMsgType
+from aiohttp.http import WebSocketError
 
 from services.chat.errors import ProtocolError
 from services.chat.frames import Outlet
 from services.chat.parsing import Parser, Parsers
 from services.chat.session import Session
-from services.errors import Malformed
 
 # A peer that does not answer our close frame by then is not waited for.
 CLOSE_SECONDS = 2.0
@@ -32,6 +26,9 @@ PAUSE_SECONDS = 0.05
 # RFC 6455, sections 5.2 and 5.5: control frames are whole, and hold 125 bytes; a close has its code in two of them.
 _FINAL = 0x80
 _MOST_CONTROL = 125
+# Section 7.4, and the registry that it founds; codes beyond 2999 are the applications'.
+_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+_OWN_CODES = range(3000, 5000)
 
 
 class Keeper(Protocol):
@@ -167,7 +164,7 @@ class Line(asyncio.Protocol):
 
     def _take(self, message: Any) -> None:
         if message.type is WSMsgType.CLOSE:
-            self._answer_close(message.data)
+            self._answer_close(message.data or WSCloseCode.OK)
         elif self._is_ending:
             return
         elif message.type is WSMsgType.PING:
@@ -193,10 +190,15 @@ class Line(asyncio.Protocol):
         if error is not None and not self._is_ending:
             code = error.code if isinstance(error, WebSocketError) else WSCloseCode.PROTOCOL_ERROR
             self.end(WSCloseCode(code), "no frame")
+            # Its answer could not be read: so it is told the end, and what it sends until it ends too is dropped.
+            if self._transport is not None and self._transport.can_write_eof():
+                self._transport.write_eof()
 
     def _answer_close(self, code: int) -> None:
         if not self._is_ending:
-            self._say_close(code or WSCloseCode.OK, "")
+            # aiohttp's parser lets 1006 pass, which stands for a connection without a close, and what is over 4999.
+            may_come = code in _CODES or code in _OWN_CODES
+            self._say_close(code if may_come else WSCloseCode.PROTOCOL_ERROR, "")
         if self._transport is not None:
             self._transport.close()
 
@@ -214,82 +216,6 @@ class Line(asyncio.Protocol):
             self._transport.abort()
         else:
             self._transport.close()
-
-
-class HandedOver(web.StreamResponse):
-    """Answer aiohttp, which has nothing more to do: the client has its 101 already."""
-
-    def __init__(self) -> None:
-        super().__init__(status=101)
-
-    @property
-    def prepared(self) -> bool:
-        """Say that the head was sent."""
-        return True
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Send nothing."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Send nothing."""
-
-
-class _Tail:
-    """Be a parser to aiohttp, and keep the bytes that came behind the request's head."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self.data += data
-        return False, b""
-
-    def feed_eof(self) -> None:
-        pass
-
-
-def take_over(
-    request: web.Request, subprotocols: tuple[str, ...], make_line: Callable[[asyncio.Transport], Line]
-) -> web.StreamResponse:
-    """Answer a handshake, and take the connection away from aiohttp.
-
-    Raises:
-        Malformed: it is no handshake of RFC 6455, section 4.2.1.
-    """
-    ready = web.WebSocketResponse(protocols=subprotocols, compress=False).can_prepare(request)
-    if not ready.ok:
-        raise Malformed("This is not a websocket handshake.", code="bad_handshake")
-    handler, transport = request.protocol, request.transport
-    if transport is None:
-        return HandedOver()
-    line, tail = make_line(transport), _Tail()
-    # Where a parser is set, the handler gives it what came in one segment with the head.
-    handler.set_parser(cast("WebSocketReader", tail))
-    transport.set_protocol(line)
-    # For aiohttp the connection ends here: it must neither close it, nor wait for it at a shutdown, nor keep its
-    # parser, its task and its time-outs. Without a transport its loop has nothing to close.
-    handler.keep_alive(False)
-    handler.transport = None
-    handler.connection_lost(None)
-    transport.write(_accept(request, ready.protocol))
-    line.connection_made(transport)
-    if tail.data:
-        line.data_received(tail.data)
-    return HandedOver()
-
-
-def _accept(request: web.Request, subprotocol: str | None) -> bytes:
-    key = request.headers[hdrs.SEC_WEBSOCKET_KEY].encode()
-    accepted = base64.b64encode(hashlib.sha1(key + WS_KEY, usedforsecurity=False).digest()).decode()
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {accepted}",
-    ]
-    if subprotocol:
-        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def _control(kind: WSMsgType, data: bytes | bytearray) -> bytes:

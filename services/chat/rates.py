@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.chat.limits import Limits, Rate
-from services.rate_limits import Buckets
+from services.chat.limits import Limits
+from services.rate_limits import Buckets, Rate
 
 
 class Rates:

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
 from typing import Protocol
 
 from aiohttp import WSCloseCode, hdrs, web
 
 from services.chat.census import Census
 from services.chat.chat import Chat
-from services.chat.errors import ProtocolError
 from services.chat.extensions import Extension, Extensions
 from services.chat.frames import Outlet
+from services.chat.handshake import SUBPROTOCOL, offered_token, read_handshake
 from services.chat.limits import Limits
-from services.chat.line import CLOSE_SECONDS, Line, take_over
+from services.chat.line import CLOSE_SECONDS, Line
 from services.chat.metrics import ChatMetrics
 from services.chat.parsing import Parsers
 from services.chat.plain import PlainLine
-from services.chat.protocol import Version, decode, parse_version
+from services.chat.protocol import Version, decode
 from services.chat.rates import Rates
 from services.chat.room import Rooms
 from services.chat.session import Session
 from services.chat.shared import Shared
-from services.errors import Malformed, TokenError, TooManyRequests, Unavailable
+from services.chat.takeover import take_over
+from services.errors import TokenError, TooManyRequests, Unavailable
 from services.rate_limits import address_key
 from services.tokens import Claims, Verifier
 from services.web import HEALTH, client_address, json_response
 
-SUBPROTOCOL = "phoenix"
-# phoenix.js hands its authToken over as a second subprotocol of this form.
-TOKEN_PREFIX = "base64url.bearer.phx."  # noqa: S105  # where a token follows, and none itself
 # So many are told to reconnect at once; between two batches those who did get their turn.
 DRAIN_BATCH = 500
 DRAIN_PAUSE_SECONDS = 0.1
@@ -126,7 +121,7 @@ class Sockets:
             raise TooManyRequests("Too many sockets are being opened; wait a moment.", retry_after=math.ceil(wait))
         if request.app[HEALTH].draining:
             raise Unavailable("This process is stopping; connect again.", retry_after=1)
-        version, offered = _read_handshake(request)
+        version, offered = read_handshake(request)
         try:
             claims = self._authenticate(request, offered)
         except TokenError as error:
@@ -255,7 +250,7 @@ class Sockets:
         return Outlet(transport, most=self._limits.buffer_bytes, on_drop=self._metrics.dropped.inc)
 
     def _authenticate(self, request: web.Request, offered: list[str]) -> Claims:
-        token = request.query.get("token") or _offered_token(offered)
+        token = request.query.get("token") or offered_token(offered)
         if not token:
             raise TokenError("A token is needed.", code="no_token")
         return self._verifier.verify(token)
@@ -266,7 +261,8 @@ class Sockets:
         """Let the socket be aiohttp's."""
         socket = web.WebSocketResponse(
             protocols=subprotocols,
-            max_msg_size=self._limits.frame_bytes,
+            # aiohttp refuses what reaches its limit.
+            max_msg_size=self._limits.frame_bytes + 1,
             timeout=CLOSE_SECONDS,
             # One encoding serves a whole room, which a compressor with a memory of its own per socket rules out.
             compress=False,
@@ -298,29 +294,3 @@ class Sockets:
     def _forbid(self, code: str, message: str) -> web.Response:
         self._metrics.turned_away.labels(code).inc()
         return json_response({"error": {"code": code, "message": message}}, status=403)
-
-
-def _read_handshake(request: web.Request) -> tuple[Version, list[str]]:
-    """Return the serializer, and the subprotocols that the client offers."""
-    if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
-        raise Malformed("This path speaks websocket only.", code="no_upgrade")
-    try:
-        version = parse_version(request.query.get("vsn", ""))
-    except ProtocolError as error:
-        raise Malformed(str(error), code="bad_version") from error
-    header = ",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, []))
-    offered = [part.strip() for part in header.split(",") if part.strip()]
-    # aiohttp would log what is offered where none of it is ours, and that may be a token.
-    if offered and SUBPROTOCOL not in offered:
-        raise Malformed(f"The subprotocol must be {SUBPROTOCOL}.", code="bad_subprotocol")
-    return version, offered
-
-
-def _offered_token(offered: list[str]) -> str:
-    """Read the token out of phoenix.js's second subprotocol; its padding is cut off."""
-    for part in offered:
-        if part.startswith(TOKEN_PREFIX):
-            encoded = part.removeprefix(TOKEN_PREFIX).replace("+", "-").replace("/", "_")
-            with suppress(binascii.Error, ValueError):
-                return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
-    return ""

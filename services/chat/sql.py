@@ -123,7 +123,7 @@ INFO_TEXT = "SELECT body FROM chat_info_messages WHERE type = $1 ORDER BY random
 ADD_INFO = f"""
 INSERT INTO messages AS g (channel_id, member_id, type, body, inserted_at, updated_at)
 VALUES ($1, $2, 'chat_info', $3, {NOW}, {NOW})
-RETURNING {MESSAGE}, chat_newest($1) AS after
+RETURNING {MESSAGE}, {newest_of("$1")} AS after
 """
 
 PLACE = f"""
@@ -151,13 +151,16 @@ ORDER BY g.channel_id, g.id LIMIT $3
 # A function of the migrations: what a batch does, and why it is one.
 ADD_MESSAGES = "SELECT * FROM chat_say($1, $2, $3, $4, $5, $6)"
 
+# The first byte keeps a room's turn apart from other advisory locks; chat_say in the migrations takes the same ones.
+TURN = "((83::bigint << 56) | {room})"
+
 # Whoever holds a room and is not heard of any more must not hold it for good.
-HOLD = """
+HOLD = f"""
 SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
-  pg_advisory_xact_lock((83::bigint << 56) | $1::bigint)
+  pg_advisory_xact_lock({TURN.format(room="$1::bigint")})
 """
 
-NEWEST_OF_ROOM = "SELECT chat_newest($1)"
+NEWEST_OF_ROOM = f"SELECT {newest_of('$1::bigint')}"
 
 # What came after a message of each of several rooms.
 AFTER_EACH = f"""

@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import aiohttp
 import asyncpg
 import pytest
 
 from services.migrations import migrate
-from services.rate_limits import Buckets
+from services.rate_limits import Buckets, Rate
 from services.serve import Apps, listening
 from services.settings import DatabaseSettings, Secret, ServerSettings
 from services.tokens import Signer, encode_public_key
@@ -171,7 +170,7 @@ def still_rates(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in ("services.rate_limits", "services.chat.rates"):
         monkeypatch.setattr(f"{module}.Buckets", functools.partial(Buckets, clock=stopped))
-    monkeypatch.setattr("services.chat.limits.time", SimpleNamespace(monotonic=stopped))
+    monkeypatch.setattr("services.chat.rates.Rate", functools.partial(Rate, clock=stopped))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rate_limits import Buckets, address_key
+from services.rate_limits import Buckets, Rate, address_key
 
 
 class Clock:
@@ -16,6 +16,28 @@ class Clock:
     def __call__(self) -> float:
         """Return the moment."""
         return self.now
+
+
+def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
+    """Refill with the time, up to the burst."""
+    now = 100.0
+    rate, full_at = Rate(rate=2, burst=3, clock=lambda: now), 0.0
+
+    def take() -> bool:
+        nonlocal full_at
+        after = rate.take(full_at)
+        full_at = after or full_at
+        return bool(after)
+
+    taken = [take() for _ in range(4)]
+    now += 0.5
+    later = [take() for _ in range(2)]
+    now += 60
+    rested = [take() for _ in range(4)]
+
+    assert taken == [True, True, True, False]
+    assert later == [True, False]
+    assert rested == [True, True, True, False]
 
 
 def test_a_burst_is_allowed_and_then_the_rate() -> None:

@@ -26,7 +26,7 @@ from services.chat.bus.link import Link
 from services.chat.bus.notes import Arrived, Deliver, Gone, Note, PresenceNote, Told
 from services.chat.bus.order import Order
 from services.chat.bus.pieces import Pieces
-from services.chat.bus.replicas import BEAT_SECONDS, Replicas
+from services.chat.bus.replicas import BEAT_SECONDS, Numbers, Replicas
 from services.chat.errors import ProtocolError
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ class SharedBus:
         self._number = 0
         self._met_newer = False
         self._replicas = Replicas(self._present, self._miss)
+        self._ours = Numbers(_do_nothing)
         self._pieces = Pieces()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -134,10 +135,11 @@ class SharedBus:
 
     def _take(self, frame: Frame) -> None:
         is_ours = frame.origin == self.origin
-        if not is_ours and self._replicas.hear(frame.origin, frame.number):
+        is_new = self._ours.take(frame.number) if is_ours else self._replicas.hear(frame.origin, frame.number)
+        if not is_ours and self._replicas.must_ask(frame.origin):
             # It may have said who came and who went.
             self._send([frames.encode_note(Hello())], to=frame.origin)
-        if frame.to not in ("", self.origin):
+        if not is_new or frame.to not in ("", self.origin):
             return
         for stored in frame.stored:
             self._order.store(stored.message(), stored.after)

@@ -146,18 +146,19 @@ class Edits(Extension):
         asked = joined.payload.get("changes_since") if isinstance(joined.payload, dict) else None
         if asked is None:
             return
-        now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
         since = _parse_moment(asked)
-        changed = None if since is None else await self._changes(joined.seat, since)
+        async with self._database.connection() as connection:
+            # The client asks with it another time, so it is the clock by which changes are written.
+            now = await connection.fetchval(sql.MOMENT)
+            changed = None if since is None else await self._changes(connection, joined.seat, since)
         payload = {"messages": changed or [], "complete": changed is not None, "now": now}
         joined.push("changes", payload)
 
-    async def _changes(self, seat: Seat, since: datetime) -> list[ChatMessage] | None:
+    async def _changes(self, connection: Connection, seat: Seat, since: datetime) -> list[ChatMessage] | None:
         """Return what was changed, oldest change first; None when it was too much."""
         most = self._most_changes
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(sql.CHANGES, seat.channel_id, since, most + 1, list(seat.muted))
-            stamps = await fetch_stamps(connection, rows, seat.muted)
+        rows = await connection.fetch(sql.CHANGES, seat.channel_id, since, most + 1, list(seat.muted))
+        stamps = await fetch_stamps(connection, rows, seat.muted)
         if len(rows) > most:
             return None
         return [message_from(row, tuple(stamps[row["id"]])) for row in reversed(rows)]

@@ -55,6 +55,8 @@ RETURNING {MESSAGE}
 # The words of stamps are words of the message.
 DELETE_STAMPS = "DELETE FROM stamps WHERE message_id = $1"
 
+MOMENT = f"SELECT {NOW}"
+
 # A transaction that began before the moment may have been committed after it: no statement lasts longer than this.
 CHANGES = f"""
 SELECT {MESSAGE} FROM messages g

@@ -9,9 +9,25 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FIN, COMPRESSED = 0x80, 0x40
 SECONDS = 60
+
+
+def frame(payload: bytes, first: int = FIN | TEXT, *, is_masked: bool = True) -> bytes:
+    """Make a client's frame, whatever its first byte says."""
+    size, mask = len(payload), 0x80 if is_masked else 0
+    if size < 126:
+        head = bytes([first, mask | size])
+    elif size < 1 << 16:
+        head = struct.pack("!BBH", first, mask | 126, size)
+    else:
+        head = struct.pack("!BBQ", first, mask | 127, size)
+    if is_masked:
+        key = os.urandom(4)
+        mask_of_all = int.from_bytes((key * (size // 4 + 1))[:size])
+        payload = key + (int.from_bytes(payload) ^ mask_of_all).to_bytes(size)
+    return head + payload
 
 
 @dataclass(frozen=True)
@@ -23,12 +39,7 @@ class Raw:
 
     async def send(self, payload: bytes, *, first: int = FIN | TEXT, is_masked: bool = True) -> None:
         """Send one frame, whatever its first byte says."""
-        size, mask = len(payload), 0x80 if is_masked else 0
-        head = bytes([first, mask | size]) if size < 126 else struct.pack("!BBH", first, mask | 126, size)
-        if is_masked:
-            key = os.urandom(4)
-            payload = key + bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
-        await self.send_bytes(head + payload)
+        await self.send_bytes(frame(payload, first, is_masked=is_masked))
 
     async def send_bytes(self, data: bytes) -> None:
         """Send what is no frame perhaps."""
@@ -39,8 +50,8 @@ class Raw:
         """Return the kind and the payload of the next frame."""
         async with asyncio.timeout(SECONDS):
             head, size = await self.reader.readexactly(2)
-            if size == 126:
-                (size,) = struct.unpack("!H", await self.reader.readexactly(2))
+            if size >= 126:
+                size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8))
             return head & 15, await self.reader.readexactly(size)
 
     async def closed(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import aiohttp
@@ -12,7 +11,7 @@ import asyncpg
 import pytest
 
 from services.chat.app import open_apps
-from services.chat.limits import Limits, Rate
+from services.chat.limits import Limits
 from services.chat.settings import ChatSettings
 from services.serve import listening
 from services.tokens import Signer
@@ -31,29 +30,6 @@ def limits(still_rates: None) -> Limits:  # noqa: ARG001  # it only has to be th
         channels=2,
         replay_messages=3,
     )
-
-
-def test_a_bucket_gives_its_burst_and_then_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refill with the time, up to the burst."""
-    now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    rate, full_at = Rate(rate=2, burst=3), 0.0
-
-    def take() -> bool:
-        nonlocal full_at
-        after = rate.take(full_at)
-        full_at = after or full_at
-        return bool(after)
-
-    taken = [take() for _ in range(4)]
-    now += 0.5
-    later = [take() for _ in range(2)]
-    now += 60
-    rested = [take() for _ in range(4)]
-
-    assert taken == [True, True, True, False]
-    assert later == [True, False]
-    assert rested == [True, True, True, False]
 
 
 # Long enough for the one that beats to live through a moment in which this machine does something else.

@@ -8,7 +8,13 @@ import socket
 import pytest
 
 from services.chat.limits import Limits
+from tests.services.chat import raw
 from tests.services.chat.conftest import ChatService, Person
+
+# Of ten sockets one each.
+DEAD = 4
+# Messages that are said at once: less than a buffer holds.
+ROUND = 5
 
 
 @pytest.fixture
@@ -60,6 +66,41 @@ async def test_a_reader_that_is_too_slow_is_dropped_and_holds_up_nobody(chat: Ch
 
     assert heard > 0
     assert not his.socket.closed
+
+
+async def test_one_dead_reader_in_ten_costs_the_others_nothing(chat: ChatService) -> None:
+    """Drop and count the dead ones, and bring everybody else every message, in order."""
+    ada = await chat.meet("Ada")
+    room = await ada.make_room()
+    topic = f"room:{room['topic']}"
+    dead = [await read_nothing(ada, topic) for _ in range(DEAD)]
+    healthy = [await raw.connect(chat.public, ada.token) for _ in range(9 * DEAD)]
+    for each in healthy:
+        await each.send(f'["11","1","{topic}","phx_join",{{}}]'.encode())
+        await each.answer()
+    hers = await ada.enter(room)
+
+    said = 0
+    try:
+        async with asyncio.timeout(60):
+            while await dropped(chat, ada) < DEAD:
+                for _ in range(ROUND):
+                    await hers.push(topic, "shout", {"message": f"{said} {'x' * 9_000}"})
+                    said += 1
+                for _ in range(ROUND):
+                    await hers.heard(topic)
+                # Whoever reads has read before more is said: only the dead fall behind.
+                heard = [[(await each.answer())[4]["data"]["body"] for _ in range(ROUND)] for each in healthy]
+                bodies = [f"{number} {'x' * 9_000}" for number in range(said - ROUND, said)]
+                assert heard == [bodies] * len(healthy)
+    finally:
+        for writer in dead:
+            writer.transport.abort()
+        while raw.opened:
+            raw.opened.pop().abort()
+        await asyncio.sleep(0)
+
+    assert await dropped(chat, ada) == DEAD
 
 
 async def dropped(chat: ChatService, person: Person) -> int:

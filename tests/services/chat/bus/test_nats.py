@@ -10,16 +10,20 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from nats.aio.client import Client
 
-from services.chat.bus import nats, nats_client
+from services.chat.bus import RoomNote, Told, nats, nats_client, tell_message
 from services.chat.bus.nats import NatsLink
+from services.chat.bus.order import Order
+from services.chat.bus.shared import SharedBus
 from services.errors import Unavailable
 from services.settings import Secret
 from tests.services.chat.bus.conftest import MakeNats
 from tests.services.chat.bus.ear import Ear, running
 from tests.services.chat.bus.server import NatsServer
+from tests.services.chat.bus.test_order import Table, settled
 from tests.services.storage.certificates import Authority
 
 SUBJECT = "stampchat.test.chat"
@@ -333,6 +337,28 @@ class TestSizes:
 
         assert link.max_bytes == 1024 - nats.MARGIN_BYTES
         assert b"x" * 20000 not in ear.frames
+
+    async def test_replicas_on_a_server_that_takes_little_tell_each_other_all(self, make_nats: MakeNats) -> None:
+        """In pieces of its size, though a frame may be larger than it takes."""
+        server = make_nats(max_payload=1024)
+        await asyncio.to_thread(server.start)
+        heard: list[list[RoomNote]] = [[], []]
+        table = Table()
+        buses = [
+            SharedBus(link_to(server), told.append, Order(told.append, table.read, tell_message)) for told in heard
+        ]
+        for bus in buses:
+            bus.start()
+        try:
+            await settled(lambda: [bus.count_replicas() for bus in buses] == [2, 2])
+            buses[0].publish(Told("room:a", "edit", "\N{SNOWMAN}" * 5000))
+            await settled(lambda: all(heard))
+        finally:
+            for bus in buses:
+                await bus.close()
+
+        texts = [msgspec.json.decode(note.payload) for told in heard for note in told if isinstance(note, Told)]
+        assert texts == ["\N{SNOWMAN}" * 5000] * 2
 
 
 class TestHearing:

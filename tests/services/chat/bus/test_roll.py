@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.chat.bus import Arrived, Gone, PresenceNote
 from services.chat.bus.frames import Roll
-from services.chat.bus.replicas import DEAD_SECONDS, Replicas
+from services.chat.bus.replicas import DEAD_SECONDS, MAX_LATE, Replicas
 
 
 class TestReplicas:
@@ -32,6 +32,31 @@ class TestReplicas:
         self.replicas.hear("b", 12)
 
         assert self.missed == 1
+
+    def test_a_frame_that_comes_twice_is_new_once(self) -> None:
+        """Late or not; what was said before we listened is new, too."""
+        assert [self.replicas.hear("b", number) for number in (7, 8, 8, 7)] == [False, True, False, False]
+        assert [self.replicas.hear("b", number) for number in (11, 9, 9, 10, 11)] == [True, True, False, True, False]
+        assert all(self.replicas.hear(*heard) for heard in (("b", 0), ("b", 0), ("b", 3), ("new", 0), ("new", 0)))
+        assert self.missed == 1
+
+    def test_what_never_comes_is_not_waited_for_in_memory(self) -> None:
+        """Nor does a gap of any size take more than its part."""
+        self.replicas.hear("b", 10**9)
+        self.replicas.hear("b", 2 * 10**9)
+
+        assert self.replicas.hear("b", 2 * 10**9 - MAX_LATE)
+        assert not self.replicas.hear("b", 2 * 10**9 - MAX_LATE - 1)
+        assert not self.replicas.hear("b", 10**9 - 1)
+        assert self.missed == 2
+
+    def test_who_goes_before_they_come_was_never_here(self) -> None:
+        """The two may be late by a different time; whoever comes anew has another ref."""
+        self.replicas.take("b", Gone("room:a", 1))
+        for ref in (1, 2):
+            self.replicas.take("b", Arrived("room:a", "ada", 1, ref, 0))
+
+        assert self.told == [Arrived("room:a", "ada", 1, 2, 0)]
 
     def test_who_is_silent_is_gone_with_everybody(self) -> None:
         """And what it stored last may never have been told."""

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import pytest
@@ -80,6 +81,19 @@ class CarrierLink:
 
     async def close(self) -> None:
         """Have nothing to send."""
+
+
+class Twice(random.Random):
+    """Spoil a carrier so that it brings everything twice."""
+
+    def choice(self, seq: object) -> Any:
+        """Be the number of copies."""
+        del seq
+        return 2
+
+    def random(self) -> float:
+        """Be the delay."""
+        return 0.0
 
 
 class Replica:
@@ -183,6 +197,39 @@ class TestThree:
         assert self.replicas[0].events == self.replicas[1].events == self.replicas[2].events
         assert sorted(self.replicas[0].events) == ["delete", "edit"]
 
+    async def test_what_comes_twice_is_told_once(self) -> None:
+        """A link sends again what it did not see come back; a stamp would be thrown twice."""
+        self.carrier.spoil = Twice()
+        self.replicas[0].bus.publish(EDIT)
+        self.replicas[1].bus.publish(WHISPER)
+        self.replicas[2].bus.publish(Told(TOPIC, "delete", "x" * 20_000))
+        self.store(1, 0)
+
+        await self.rest()
+
+        for replica in self.replicas:
+            assert sorted(replica.events) == ["delete", "edit", "whisper"]
+            assert replica.ids == [1]
+
+    async def test_what_comes_behind_a_later_one_is_told_all_the_same(self) -> None:
+        """Once; what was left out is asked of the table meanwhile."""
+        held: list[bytes] = []
+        one, other = self.replicas[0], self.replicas[1]
+        carry, self.carrier.carry = self.carrier.carry, held.append  # type: ignore[assignment,method-assign]
+        one.bus.publish(EDIT)
+        await self.rest()
+        one.bus.publish(Told(TOPIC, "delete", {}))
+        await self.rest()
+        self.carrier.carry = carry  # type: ignore[method-assign]
+        before = other.rechecks
+
+        for frame in (*reversed(held), *held):
+            other.link.bring(frame)
+
+        await settled(lambda: len(other.events) == 2)
+        await self.rest()
+        assert (len(held), sorted(other.events), other.rechecks) == (2, ["delete", "edit"], before + 1)
+
     async def test_without_a_link_a_change_is_told_here_at_once(self) -> None:
         """And to the others when it is back; here it is not told again."""
         self.replicas[0].down()
@@ -237,6 +284,23 @@ class TestThree:
 
         (told,) = [note for note in self.replicas[2].heard if isinstance(note, Told)]
         assert msgspec.json.decode(told.payload) == text
+
+    async def test_a_newer_version_may_add_to_what_it_says(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Fields that this one does not know are left, in a frame, in a note and in a stored message."""
+        other = self.replicas[1]
+        self.table.add(1)
+        other.bus.receive(
+            b'{"o":"newer","n":1,"later":{"a":[1]},'
+            b'"k":[["t","room:a","edit",{"data":1},0,-1,0,0,false,"more",7],["c","room:b","ada",5,null]],'
+            b'"s":[[5,1,0,1,"1",null,"2026-01-01T00:00:00",{"more":1}]]}'
+        )
+
+        await self.rest()
+
+        assert other.ids == [1]
+        assert other.events == ["edit"]
+        assert Cut("room:b", "ada", 5) in other.heard
+        assert caplog.text.count("a newer replica") == 0
 
     async def test_what_cannot_be_read_harms_nobody(self, caplog: pytest.LogCaptureFixture) -> None:
         """Nor does what a newer version says, of which the log speaks once."""

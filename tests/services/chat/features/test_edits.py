@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, Self
 
 import aiohttp
 import asyncpg
@@ -12,6 +13,7 @@ import pytest
 
 from services.chat.app import open_apps
 from services.chat.feature_limits import FeatureLimits
+from services.chat.features import edits
 from services.chat.settings import ChatSettings
 from tests.services.chat.conftest import ChatService, Person
 from tests.services.chat.features.rooms import answered, code, pair, told
@@ -119,6 +121,25 @@ async def test_what_is_not_ones_own_stays(chat: ChatService) -> None:
     other = await ada.make_room("Other")
     status, _ = await ada.call("DELETE", f"/channels/{other['id']}/messages/{of_ada['id']}")
     assert status == 404
+
+
+async def test_the_moment_to_ask_from_is_the_databases(chat: ChatService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lose no change on a replica whose clock is an hour ahead: it is not asked."""
+    ada, _, room, topic = await pair(chat)
+    said = await (await ada.enter(room)).shout(topic, "helo")
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=1)
+
+    monkeypatch.setattr(edits, "datetime", Ahead)
+    hers = await ada.open()
+    await hers.join(topic, {"changes_since": said["inserted_at"]})
+    now = (await hers.receive())[4]["now"]
+    _, broadcast = await answered(hers, topic, "edit", {"message_id": said["id"], "message": "hello"})
+
+    assert said["inserted_at"] <= now <= broadcast["data"]["edited_at"]
 
 
 async def test_a_replay_and_the_changes_bring_a_client_up_to_date(chat: ChatService) -> None:
