@@ -87,7 +87,6 @@ def take_turn(comparison: Comparison, ours: Ours, kubectl: Kubectl) -> None:
     """Have the engine go from nothing to nothing, and then kubectl with the same objects."""
     rows: dict[str, list[Row]] = {}
     for act in ACTS:
-        _tell(f"{comparison.name}: {act.what}")
         rows[act.what] = _act(comparison, act, ours)
         if act is ACTS[0]:
             objects = objects_of(ours.export())
@@ -99,8 +98,8 @@ def take_turn(comparison: Comparison, ours: Ours, kubectl: Kubectl) -> None:
             _note(row, ours, timed(work))
             rows[act.what].append(row)
     for act in ACTS:
-        _tell(f"{comparison.name}: kubectl {act.peer}")
         cost = timed(lambda act=act: act.theirs(kubectl))  # type: ignore[misc]  # bound while it is called
+        _tell(f"{comparison.name}: kubectl {act.peer} {cost.seconds:.2f} s")
         for row in rows[act.what]:
             row.theirs.append(cost)
 
@@ -109,6 +108,7 @@ def _act(comparison: Comparison, act: Act, ours: Ours) -> list[Row]:
     parts: Parts = {}
     row = comparison.row(act.what, act.peer)
     _note(row, ours, timed(lambda: parts.update(act.ours(ours))))
+    _tell(f"{comparison.name}: {act.what} {row.ours[-1].seconds:.2f} s {parts or ''}")
     rows = [row]
     for name, seconds in parts.items():
         rows.append(comparison.row(f"{act.what}: {name}", act.peer))
