@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.wheels import wheel_program
 _SECRET_MARK, _PLAIN = "4dabf18193072939515e22adb298388d", "plaintext"
 _ROLLED_OUT = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 _PATIENCE = "300s"
+_PAUSE = 0.1
 
 
 def objects_of(exported: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -79,8 +81,10 @@ class Kubectl:
         self.run("get", "-o", "yaml", "-f", str(self._all))
 
     def delete(self) -> None:
-        """Delete, and wait until all is gone."""
+        """Delete, and wait until all is gone; kubectl's own waiting has been seen to end before a Namespace did."""
         self.run("delete", "-f", str(self._all), f"--timeout={_PATIENCE}")
+        while self.run("get", "-f", str(self._all), "--ignore-not-found", "-o", "name").strip():
+            time.sleep(_PAUSE)
 
     def run(self, *words: str) -> str:
         """Run kubectl and return what it printed.

@@ -29,7 +29,14 @@ _TEXT = "What a service is told. " * 40  # about 1 KB
 def small(image: str) -> list[Entry]:
     """Return a Namespace, a Deployment of 2 that become ready, and its Service."""
     space, labels = "bench-small", {"app": "web"}
-    container = {"name": "web", "image": image, "command": ["/bin/sh", "-c", "sleep 99999"]}
+    # With a probe: without one the plugin looks for three seconds whether what is ready stays so.
+    probe = {"exec": {"command": ["/bin/true"]}, "periodSeconds": 1}
+    container = {
+        "name": "web",
+        "image": image,
+        "command": ["/bin/sh", "-c", "sleep 99999"],
+        "readinessProbe": probe,
+    }
     return [
         _namespace(space),
         _deployment("web", space, replicas=2, container=container),

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_SHOWN = 10
 _NOTES = "STAMPCHAT_BENCH_TRACE"
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _SHIM = """#!/bin/sh
@@ -36,7 +37,7 @@ class Work:
         busy: during which at least one call was in it.
         cpu: of processor that it used.
         peak: KiB that the largest of its processes ever held.
-        longest: what the calls of each name took together, the largest first.
+        slowest: some calls and their seconds, the slowest first.
     """
 
     seconds: float
@@ -45,7 +46,7 @@ class Work:
     busy: float
     cpu: float
     peak: int
-    longest: dict[str, float]
+    slowest: list[tuple[str, float]]
 
 
 def watch_plugin(shim: Path, notes: Path) -> None:
@@ -76,11 +77,9 @@ def read_work(notes: Path, seconds: float) -> Work:
     starts = [line for line in lines if not line["call"]]
     calls = [line for line in lines if line["call"]]
     used: dict[int, float] = {}
-    took: dict[str, float] = {}
     for line in lines:
         used[line["pid"]] = max(used.get(line["pid"], 0.0), line["cpu"])
-    for line in calls:
-        took[line["call"]] = took.get(line["call"], 0.0) + line["ended"] - line["begun"]
+    slowest = sorted(((line["call"], line["ended"] - line["begun"]) for line in calls), key=lambda each: -each[1])
     return Work(
         seconds,
         starting=sum(line["ended"] - line["begun"] for line in starts),
@@ -88,7 +87,7 @@ def read_work(notes: Path, seconds: float) -> Work:
         busy=_covered([(line["begun"], line["ended"]) for line in calls]),
         cpu=sum(used.values()),
         peak=max((line["peak"] for line in lines), default=0),
-        longest=dict(sorted(took.items(), key=lambda item: -item[1])),
+        slowest=slowest[:_SHOWN],
     )
 
 
