@@ -81,7 +81,7 @@ class Kubectl:
         self.run("get", "-o", "yaml", "-f", str(self._all))
 
     def delete(self) -> None:
-        """Delete, and wait until all is gone; kubectl's own waiting has been seen to end before a Namespace did."""
+        """Delete, and wait until the server has none of it any more."""
         self.run("delete", "-f", str(self._all), f"--timeout={_PATIENCE}")
         while self.run("get", "-f", str(self._all), "--ignore-not-found", "-o", "name").strip():
             time.sleep(_PAUSE)

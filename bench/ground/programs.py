@@ -30,7 +30,7 @@ def small(image: str) -> list[Entry]:
     """Return a Namespace, a Deployment of 2 that become ready, and its Service."""
     space, labels = "bench-small", {"app": "web"}
     # With a probe: without one the plugin looks for three seconds whether what is ready stays so.
-    probe = {"exec": {"command": ["/bin/true"]}, "periodSeconds": 1}
+    probe = {"exec": {"command": ["/bin/sh", "-c", "true"]}, "periodSeconds": 1}
     container = {
         "name": "web",
         "image": image,
