@@ -4,7 +4,7 @@ Three deployments on a cluster made for the run: stack dev by our own commands, 
 and a program of 331 objects that nothing has to be waited for. The two sides take turns, each from nothing to nothing.
 The plugin is watched from inside: its start, its calls, its memory. It needs root; all is taken away in the end.
 
-    .venv/bin/python bench/ground/run.py                    about a quarter of an hour
+    .venv/bin/python bench/ground/run.py                    about twenty minutes
     .venv/bin/python bench/ground/run.py --only small --turns 1
     .venv/bin/python bench/ground/run.py --json
 """
