@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from cli.context import AsJson, Settings, Yes, ask, settings_of, write, write_json
-
-if TYPE_CHECKING:
-    from deployer.secrets.catalogue import Given
-    from deployer.secrets.check import SecretState
-    from deployer.secrets.store import Stored
+from cli.context import AsJson, Yes, ask, settings_of, write, write_json
+from cli.secrets_input import ask_for, option_of, prompt, read_value, require_somebody, store_given
+from cli.secrets_told import tell_states
 
 app = typer.Typer(no_args_is_help=True, help="Set, check and rotate the secrets of a stack.")
 
@@ -29,11 +26,6 @@ Provider = Annotated[
         help="Who keeps the key: passphrase, or a URL: awskms://…, gcpkms://…, azurekeyvault://…, hashivault://KEY",
     ),
 ]
-# What is no path but a value itself; it is never printed again.
-_VALUES = ("://", "{", "\n", "-----BEGIN")
-_LONGEST_NAME = 255
-# Windows writes the second of these, and some editors the first.
-_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 def _file_option(name: str, what: str) -> Any:
@@ -100,23 +92,23 @@ def init(
         raise UsageError(
             "Only one value can come from standard input.", advice="Give the others by file. Nothing was changed."
         )
-    values = {secret: _read(path) for secret, path in files.items() if path is not None}
+    values = {secret: read_value(path) for secret, path in files.items() if path is not None}
     plain = {key: value for key, value in ((CONTEXT, cluster), (HOSTNAME, hostname), (EMAIL, email)) if value}
     asked, wanted = missing(load_stack_file(stack_path(settings.workspace, stack)))
     asked = [secret for secret in asked if secret not in values]
     wanted = [one for one in wanted if one.key not in plain]
-    _require_somebody(
-        [_option_of(secret) for secret in asked] + [f"--{one.name}" for one in wanted],
+    require_somebody(
+        [option_of(secret) for secret in asked] + [f"--{one.name}" for one in wanted],
         [secret.what for secret in asked] + [one.what for one in wanted],
     )
     for secret in asked:
-        values[secret] = _ask_for(secret)
+        values[secret] = ask_for(secret)
     for one in wanted:
-        plain[one.key] = _prompt(f"{one.what} ({one.name})")
+        plain[one.key] = prompt(f"{one.what} ({one.name})")
     if not values and not plain:
         write(f"Nothing is missing in Pulumi.{stack}.yaml. `./stampchat secrets check` looks at what is there.")
         return
-    _store(settings, stack, values, plain, provider=provider, as_json=as_json)
+    store_given(settings, stack, values, plain, provider=provider, as_json=as_json)
 
 
 @app.command("set")
@@ -157,8 +149,8 @@ def set_one(
     secret = find_given(name)
     if file is None and not sys.stdin.isatty():
         file = Path("-")
-    value = _ask_for(secret) if file is None else _read(file)
-    _store(settings, stack, {secret: value}, {}, as_json=as_json)
+    value = ask_for(secret) if file is None else read_value(file)
+    store_given(settings, stack, {secret: value}, {}, as_json=as_json)
 
 
 @app.command()
@@ -179,7 +171,7 @@ def import_firebase(
     """
     from deployer.secrets.catalogue import FIREBASE
 
-    _store(settings_of(context), stack, {FIREBASE: _read(file)}, {}, as_json=as_json)
+    store_given(settings_of(context), stack, {FIREBASE: read_value(file)}, {}, as_json=as_json)
 
 
 @app.command()
@@ -211,7 +203,7 @@ def check(
 
         write_json({"stack": stack, "well": well, "secrets": [asdict(state) for state in states]})
     else:
-        _tell_states(states)
+        tell_states(states)
     if not well:
         raise typer.Exit(1)
 
@@ -273,7 +265,7 @@ def public_key(
     """
     from deployer.secrets.export import public_key_file
 
-    name, pem = public_key_file(_read(file or Path("-")))
+    name, pem = public_key_file(read_value(file or Path("-")))
     write(f"{name}: |", *(f"  {line}" for line in pem.splitlines()))
 
 
@@ -293,112 +285,3 @@ def export(
 
     for path in export_examples(examples, namespace=namespace):
         write(str(path))
-
-
-def _store(
-    settings: Settings,
-    stack: str,
-    values: dict[Given, str],
-    plain: dict[str, str],
-    *,
-    provider: str = "",
-    as_json: bool,
-) -> None:
-    from deployer.secrets.store import store
-
-    with settings.display() as display:
-        stored = store(settings.workspace, stack, values, plain, display, provider=provider)
-    if as_json:
-        write_json(
-            {"file": str(stored.path), "set": stored.names, "restarts": stored.restarts, "answers": stored.answers}
-        )
-    else:
-        _tell_stored(stored, stack)
-
-
-def _tell_stored(stored: Stored, stack: str) -> None:
-    write(f"Written to {stored.path.name}, secrets encrypted: {', '.join(stored.names)}.")
-    if stored.restarts:
-        write(f"The next `./stampchat up {stack}` restarts {', '.join(stored.restarts)}.")
-    for name, answer in stored.answers.items():
-        write(f"  {name:<26} {answer}")
-    if stored.answers:
-        write("Is one of these wrong? `./stampchat secrets set NAME` takes the right address.")
-    if stored.passphrase:
-        write(
-            f"Whoever has {stored.passphrase} can read them: keep a copy of it in a safe place, never beside the file."
-        )
-
-
-def _tell_states(states: list[SecretState]) -> None:
-    width = max(len(state.name) for state in states)
-    write(f"{'Secret':<{width}} {'Set':<5} {'Since':<11} {'Age':<7} {'Used by':<26} Note")
-    for state in states:
-        age = "" if state.age_days is None else f"{state.age_days} d"
-        is_set = "yes" if state.set else ("NO" if state.needed else "no")
-        used_by = ", ".join(state.used_by)
-        line = f"{state.name:<{width}} {is_set:<5} {state.set_on:<11} {age:<7} {used_by:<26} {state.note}"
-        write(line.rstrip())
-        for problem in state.problems:
-            write(f"  BAD  {problem}")
-
-
-def _read(path: Path) -> str:
-    from deployer.errors import UsageError
-
-    name = str(path)
-    if any(sign in name.replace(":/", "://") for sign in _VALUES) or len(path.name) > _LONGEST_NAME:
-        raise UsageError(
-            "A file's name is asked for, and this is no name but perhaps the secret itself.",
-            advice="Others can read a command line, and the shell keeps it. Take what you typed for known by now: "
-            "renew it where it comes from, then give it by file or by standard input. Nothing was changed.",
-        )
-    try:
-        content = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", advice="Nothing was changed.") from error
-    encoding = next((found for mark, found in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
-        # Without the cause: it carries what was read.
-        raise UsageError(
-            f"{'Standard input' if name == '-' else path} is no text in UTF-8.",
-            advice="Give the file as it was downloaded, or write it anew with a text editor. Nothing was changed.",
-        ) from None
-
-
-def _option_of(secret: Given) -> str:
-    from deployer.secrets.catalogue import FIREBASE
-
-    return "--firebase" if secret is FIREBASE else f"--{secret.name}-file"
-
-
-def _require_somebody(options: list[str], whats: list[str]) -> None:
-    """See that there is somebody to be asked for what was not given.
-
-    Raises:
-        UsageError: there is not; every option that is missing is named.
-    """
-    from deployer.errors import UsageError
-
-    if options and not sys.stdin.isatty():
-        width = max(map(len, options))
-        raise UsageError(
-            "Nobody is here to be asked for what is still needed.",
-            said="\n".join(f"{option:<{width}}  {what}" for option, what in zip(options, whats, strict=True)),
-            advice="Give it by these options, or start this on a terminal. Nothing was changed.",
-        )
-
-
-def _ask_for(secret: Given) -> str:
-    from deployer.secrets.catalogue import DATABASES, FIREBASE, PULL
-
-    if secret in (FIREBASE, PULL):
-        return _read(Path(_prompt(f"Where is {secret.what}")).expanduser())
-    of = "The URL of " if secret in DATABASES else ""
-    return _prompt(f"{of}{secret.what}, unseen", hide=True)
-
-
-def _prompt(what: str, *, hide: bool = False) -> str:
-    return str(typer.prompt(what, hide_input=hide, err=True))

@@ -37,16 +37,21 @@ class Needs:
         return (*self.builds, *self.packages, *self.wheels)
 
 
-def find_needs(workspace: Workspace) -> Needs:
-    """Say what the cache lacks, by where it comes from."""
-    embedded = cluster.lacking(workspace)
+def find_needs(workspace: Workspace, ground: cluster.Ground = "embedded") -> Needs:
+    """Say what the cache lacks, by where it comes from.
+
+    Args:
+        workspace: the checkout.
+        ground: what makes the cluster; only the embedded one is built here.
+    """
+    parts = cluster.lacking(workspace, ground)
     layers = kept.lacking(workspace)
     version = load_versions()["engine"]["version"]
     engine = [] if is_engine_at_hand(workspace) else [f"Pulumi {version}"]
     start = [] if is_start_file_at_hand(workspace) or engine else ["Pulumi's start-up file for Python programs"]
-    packages = [part for part in (*embedded, *layers) if "Debian packages" in part]
+    packages = [part for part in (*parts, *layers) if "Debian packages" in part]
     return Needs(
-        builds=(*engine, *start, *(part for part in embedded if part not in packages)),
+        builds=(*engine, *start, *(part for part in parts if part not in packages)),
         packages=tuple(packages),
         wheels=tuple(part for part in layers if part not in packages),
     )

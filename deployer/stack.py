@@ -37,6 +37,13 @@ def local_url(workspace: Workspace) -> str:
     return instance.address if instance is not None else ""
 
 
+def public_url(settings: Mapping[str, Any]) -> str:
+    """Name the address at which clients reach a stack; an embedded cluster's is known once it runs."""
+    config = settings.get("config") or {}
+    hostname = str(config.get("stampchat:hostname") or "")
+    return f"https://{hostname}" if hostname else str(config.get("stampchat:url") or "")
+
+
 def local_values(workspace: Workspace, settings: Mapping[str, Any]) -> dict[str, object]:
     """Give the config values that only this checkout knows; a cluster that is not ours has none."""
     kubeconfig = cluster.kubeconfig(workspace)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from deployer import cluster, images
-from deployer.abandoned import note_abandoned
 from deployer.checks import check_ground, load_deployable
 from deployer.contexts import find_cluster
 from deployer.engine import ensure_engine
 from deployer.errors import UsageError
-from deployer.events import Outcome, Reader
+from deployer.events import Outcome
 from deployer.ground import choose_where, described, pulls_images, refuse_lan, require_images
 from deployer.history import update_message
 from deployer.issuance import explained
@@ -24,14 +21,15 @@ from deployer.mend import mend
 from deployer.outside import check_outside, client_trust
 from deployer.plugins import ensure_plugins
 from deployer.prerequisites import ClusterApi, find_prerequisites, require, require_operator
-from deployer.preview import ShowOn, failure, plan, show_plan
+from deployer.preview import plan, show_plan
 from deployer.project import write_project
 from deployer.pulumi_process import Pulumi
 from deployer.ready import wait_ready
 from deployer.report import Report
 from deployer.secrets.probe import ask_databases
-from deployer.stack import forget_lost_cluster, is_embedded, local_values, stack_environment
+from deployer.stack import forget_lost_cluster, is_embedded, local_values, public_url, stack_environment
 from deployer.steps import Background, Display, Step, Timing, run_steps
+from deployer.update import read_images, update, write_images
 from deployer.workspace import Workspace
 
 
@@ -257,7 +255,7 @@ class _Run:
     def preview(self, display: Display) -> str:
         local = local_values(self.workspace, self.settings)
         if self.options.images is not None:
-            local["stampchat:imagesFile"] = str(self._earlier_images(self.options.images))
+            local["stampchat:imagesFile"] = str(write_images(self.workspace, self.options.stack, self.options.images))
         self._images_file = self.workspace.root / str(
             local.get("stampchat:imagesFile") or self.settings["config"].get("stampchat:imagesFile", "")
         )
@@ -296,61 +294,5 @@ class _Run:
                 display.line(line)
         return f"{len(missing)} missing" if missing else "all there"
 
-    def _earlier_images(self, images: Mapping[str, str]) -> Path:
-        path = self.workspace.state / f"images-of-{self.options.stack}.json"
-        path.write_text(json.dumps(dict(images), indent=2), encoding="utf-8")
-        return path
-
     def _build_images(self, report: Report) -> dict[str, images.BuiltImage]:
         return images.build_images(self.workspace, report)
-
-
-def public_url(settings: Mapping[str, Any]) -> str:
-    """Name the address at which clients reach a stack; an embedded cluster's is known once it runs."""
-    config = settings.get("config") or {}
-    hostname = str(config.get("stampchat:hostname") or "")
-    return f"https://{hostname}" if hostname else str(config.get("stampchat:url") or "")
-
-
-def read_images(path: Path) -> dict[str, str]:
-    """Return the references in a file of images; the program itself refuses one that is not usable."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(name): str(reference) for name, reference in found.items()} if isinstance(found, dict) else {}
-
-
-def update(pulumi: Pulumi, display: Display, *, message: str, refresh: bool = False) -> Outcome:
-    """Apply a plan that `plan` has shown.
-
-    Args:
-        pulumi: the engine on a stack.
-        display: where progress goes.
-        message: what the stack's history keeps with it.
-        refresh: whether the plan was made from what really is there; the engine has to look again.
-
-    Raises:
-        DeployError: a resource failed; what was done until then is kept, and known to the state.
-        StoppedError: the user stopped it.
-    """
-    reader = Reader(ShowOn(display, "starting the engine"))
-    status, said = pulumi.stream(
-        "up",
-        "--yes",
-        "--skip-preview",
-        "--message",
-        message,
-        *(["--refresh"] if refresh else []),
-        on_event=reader.read,
-        on_interrupt=lambda: display.note("stopping; what has begun is being finished or given up"),
-    )
-    if status != 0:
-        note_abandoned(pulumi.workspace, pulumi.stack, reader.outcome)
-        raise failure(
-            "The update failed",
-            reader.outcome,
-            said,
-            "What was done before is kept. Mend the cause and run `./stampchat up` again; it goes on from there.",
-        )
-    return reader.outcome

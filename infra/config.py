@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +19,7 @@ from infra.observability.config import ObservabilityConfig, read_observability
 from infra.pull_secret import pull_secret_hosts, pull_secret_problems
 from infra.service_account import service_account_problems, service_account_project
 from infra.token_keys import public_key
-from infra.values import NAMESPACE, SecretText, Values
+from infra.values import SecretText, Values, foreign_problem, split_keys
 from infra.web import WebConfig, read_web
 
 __all__ = [
@@ -179,9 +178,9 @@ def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]
     Args:
         values: as `validate_stack` takes them.
     """
-    own, foreign = _split(values)
+    own, foreign = split_keys(values)
     reader = Values(own)
-    reader.problems += [_foreign_problem(key) for key in foreign]
+    reader.problems += [foreign_problem(key) for key in foreign]
     place: Place = reader.choice("place", ("dev", "prod"))
     hosted = read_hosted(reader) if place == "prod" else None
     login = _read_login(reader, place)
@@ -221,19 +220,6 @@ def inspect_stack(values: Mapping[str, object]) -> tuple[StackConfig, list[str]]
     reader.nested("secretsSince")
     reader.reject_unread(f"is not a key that stack place {place} knows")
     return config, reader.problems
-
-
-def _split(values: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
-    own: dict[str, object] = {}
-    foreign = []
-    for key, value in values.items():
-        namespace, separator, name = key.rpartition(":")
-        if namespace in (NAMESPACE, ""):
-            own[name] = value
-        # The engine's own settings, such as pulumi:tags, are its business.
-        elif not separator or namespace != "pulumi":
-            foreign.append(key)
-    return own, foreign
 
 
 def _read_cluster(reader: Values, place: Place) -> ClusterConfig:
@@ -299,10 +285,3 @@ def _check_connections(reader: Values, config: StackConfig) -> None:
         databases, config.database_pool_size, pods, config.hosted.max_connections, listening=listening
     ):
         reader.problem("databasePoolSize", problem)
-
-
-def _foreign_problem(key: str) -> str:
-    namespace, _, name = key.rpartition(":")
-    near = difflib.get_close_matches(namespace, [NAMESPACE], cutoff=0.7)
-    hint = f"did you mean {NAMESPACE}:{name}?" if near else f"every key of ours starts with {NAMESPACE}:."
-    return f"{key} is not a key that this program knows; {hint}"

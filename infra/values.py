@@ -209,3 +209,29 @@ class Values:
         if value is None:
             return list(default)
         return value if isinstance(value, list) else [value]
+
+
+def split_keys(values: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
+    """Return our own keys without their namespace, and the names of those that are nobody's here.
+
+    Args:
+        values: the `config` mapping of a stack's file, or what the engine gives.
+    """
+    own: dict[str, object] = {}
+    foreign = []
+    for key, value in values.items():
+        namespace, separator, name = key.rpartition(":")
+        if namespace in (NAMESPACE, ""):
+            own[name] = value
+        # The engine's own settings, such as pulumi:tags, are its business.
+        elif not separator or namespace != "pulumi":
+            foreign.append(key)
+    return own, foreign
+
+
+def foreign_problem(key: str) -> str:
+    """Say what is wrong with a key of another namespace than ours."""
+    namespace, _, name = key.rpartition(":")
+    near = difflib.get_close_matches(namespace, [NAMESPACE], cutoff=_ALIKE)
+    hint = f"did you mean {NAMESPACE}:{name}?" if near else f"every key of ours starts with {NAMESPACE}:."
+    return f"{key} is not a key that this program knows; {hint}"

@@ -37,6 +37,7 @@ __all__ = [
     "Where",
     "begin_extras",
     "build_extras",
+    "check_maker",
     "choose",
     "down",
     "end_extras",
@@ -68,15 +69,34 @@ def prepare(workspace: Workspace, report: Report) -> None:
     ensure_programs(workspace, report)
 
 
-def lacking(workspace: Workspace) -> list[str]:
-    """List what the cache lacks for an embedded cluster, for people; nothing is changed.
+def lacking(workspace: Workspace, ground: Ground = "embedded") -> list[str]:
+    """List what the cache lacks for a cluster, for people; nothing is changed.
 
     Args:
         workspace: the checkout.
+        ground: what makes the cluster.
     """
     from deployer.cluster.embedded import programs
 
-    return programs.lacking(workspace.cache)
+    if ground == "embedded":
+        return programs.lacking(workspace.cache)
+    # What is there already has them, or its owner has to see to it.
+    return [] if ground == "context" else programs.lacking_definitions(workspace.cache)
+
+
+def check_maker(workspace: Workspace, ground: Ground) -> str:
+    """Return the version of what makes clusters in Docker, once it is there and Docker answers.
+
+    Args:
+        workspace: the checkout.
+        ground: "kind" or "k3d".
+
+    Raises:
+        DeployError: it is away or too old, or Docker does not answer.
+    """
+    from deployer.cluster.docker.up import maker_of
+
+    return maker_of(ground, workspace).check()
 
 
 def files(workspace: Workspace, report: Report) -> list[Path]:

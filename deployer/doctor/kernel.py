@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from deployer.cluster.embedded.cgroups import hierarchies
@@ -14,6 +16,9 @@ from deployer.doctor.model import Finding
 
 _SECONDS = 20
 _NEEDED = frozenset({"cpu", "memory", "pids"})
+_LIMIT = "fs.inotify.max_user_instances"
+_INSTANCES = Path("/proc/sys") / _LIMIT.replace(".", "/")
+_OF_A_CLUSTER = 20
 _PROBE = Path(__file__).with_name("probe.py")
 _IN_A_CONTAINER = "In a container, give it all rights (`--privileged`); elsewhere use another kernel."
 _WHAT = {
@@ -29,6 +34,7 @@ def examine_kernel() -> Iterator[Finding]:
     if platform.system() != "Linux":
         return
     yield _cgroups()
+    yield _watches()
     answers = ask_kernel()
     if "root" in answers:
         yield Finding("kernel", "features", "note", f"not asked: {answers['root']}", "Run this as root to ask.")
@@ -65,6 +71,33 @@ def _cgroups() -> Finding:
         advice = "Boot with these controllers on (`cgroup_enable=memory`), or give the container its cgroups."
         return Finding("kernel", "cgroups", "missing", f"version {version} without {', '.join(lacks)}", advice)
     return Finding("kernel", "cgroups", "ok", f"version {version}")
+
+
+def _watches() -> Finding:
+    limit, used = int(_read(_INSTANCES) or 0), count_watchers()
+    said = f"{used} of {limit} inotify instances are in use, and a cluster takes about {_OF_A_CLUSTER}"
+    if limit - used >= _OF_A_CLUSTER:
+        return Finding("kernel", "file watches", "ok", said)
+    return Finding(
+        "kernel", "file watches", "note", said, f"`sysctl -w {_LIMIT}=1024`, or end another cluster: it may not start."
+    )
+
+
+def count_watchers(proc: Path = Path("/proc")) -> int:
+    """Return how many inotify instances this user's processes hold, as far as they may be seen.
+
+    Args:
+        proc: the kernel's account of processes.
+    """
+    count = 0
+    for process in proc.glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            if process.stat().st_uid != os.geteuid():
+                continue
+            for descriptor in (process / "fd").iterdir():
+                with suppress(OSError):
+                    count += str(descriptor.readlink()) == "anon_inode:inotify"
+    return count
 
 
 def _read(path: Path) -> str:

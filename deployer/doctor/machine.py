@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deployer.cluster.instance import stored_instance
+from deployer.cluster.model import Ground
 from deployer.disk import COLD_DISK, GIB, WARM_DISK, free_disk
 from deployer.doctor.model import Finding
 from deployer.errors import UsageError
@@ -25,21 +26,22 @@ ELSEWHERE = (
 )
 
 
-def examine_machine(workspace: Workspace, *, cold: bool) -> Iterator[Finding]:
+def examine_machine(workspace: Workspace, *, cold: bool, ground: Ground = "embedded") -> Iterator[Finding]:
     """Yield what the machine is.
 
     Args:
         workspace: where state and cache lie.
         cold: whether something has yet to be built.
+        ground: what makes the cluster; only the embedded one asks for a system and for rights.
     """
-    yield _system()
+    yield _system(ground)
     yield _processor()
     if platform.system() == "Linux":
-        yield _rights()
+        yield _rights(ground)
         yield _memory(COLD_MEMORY if cold else WARM_MEMORY)
     yield from _disk(workspace, cold=cold)
-    if platform.system() == "Linux":
-        yield _port(workspace)
+    if platform.system() == "Linux" and ground != "context":
+        yield _port(workspace, ground)
 
 
 def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
@@ -52,9 +54,9 @@ def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
     return int(lines["MemAvailable"].split()[0]) * 1024
 
 
-def _system() -> Finding:
+def _system(ground: Ground) -> Finding:
     system = f"{platform.system()} {platform.release()}"
-    if platform.system() == "Linux":
+    if platform.system() == "Linux" or ground != "embedded":
         return Finding("machine", "system", "ok", system)
     return Finding("machine", "system", "missing", f"{system}; the embedded cluster needs Linux", ELSEWHERE)
 
@@ -66,9 +68,11 @@ def _processor() -> Finding:
         return Finding("machine", "processor", "missing", error.what, error.advice)
 
 
-def _rights() -> Finding:
+def _rights(ground: Ground) -> Finding:
     if os.geteuid() == 0:
         return Finding("machine", "rights", "ok", "root")
+    if ground != "embedded":
+        return Finding("machine", "rights", "ok", "not root; only an embedded cluster needs it")
     said = "not root; the embedded cluster makes namespaces, mounts and a network link"
     return Finding("machine", "rights", "missing", said, f"`sudo ./stampchat up`. {ELSEWHERE}")
 
@@ -95,9 +99,12 @@ def _disk(workspace: Workspace, *, cold: bool) -> Iterator[Finding]:
             yield Finding("machine", name, "missing", said, remedy)
 
 
-def _port(workspace: Workspace) -> Finding:
+def _port(workspace: Workspace, ground: Ground) -> Finding:
     instance = stored_instance(workspace)
     port = instance.port if instance else _PORT
+    if instance and ground != "embedded" and instance.ground == ground:
+        # Whoever holds it is Docker, for the cluster that was made.
+        return Finding("machine", "port", "ok", f"{port}, which the cluster of {ground} was made for")
     holders = find_holders(port)
     if any(holder.is_box for holder in holders):
         ours = any(str(workspace.cluster) in argument for holder in holders for argument in holder.command)

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from deployer import cluster
 from deployer.doctor.model import Finding
+from deployer.errors import DeployError
 from deployer.needs import Needs
 from deployer.workspace import Workspace
 
@@ -18,19 +20,23 @@ _SECONDS = 10
 _GO_MODULE = Path("deployer") / "engine" / "go" / "go.mod"
 
 
-def examine_tools(workspace: Workspace, needs: Needs) -> Iterator[Finding]:
+def examine_tools(workspace: Workspace, needs: Needs, ground: cluster.Ground = "embedded") -> Iterator[Finding]:
     """Yield each program, and those that nothing here needs only where they are there.
 
     Args:
         workspace: the checkout.
         needs: what the cache lacks; what is only asked for a build may be away where nothing is to be built.
+        ground: what makes the cluster.
     """
     yield _python()
-    if platform.system() == "Linux":
+    if platform.system() == "Linux" and ground == "embedded":
         yield _program("ip", "iproute2")
     yield _go(workspace, needed=bool(needs.builds))
     yield _apt(needed=bool(needs.packages) and platform.system() == "Linux")
-    yield from _grounds()
+    if ground in ("kind", "k3d"):
+        yield _maker(workspace, ground)
+    else:
+        yield from _grounds()
 
 
 def go_version(said: str) -> tuple[int, int] | None:
@@ -109,6 +115,14 @@ def _apt(*, needed: bool) -> Finding:
         advice = "Use Debian or Ubuntu, or a bundle from such a machine: `./stampchat bundle FILE`."
         return Finding("tools", "apt", "missing", f"no {' and no '.join(lacks)}", advice)
     return Finding("tools", "apt", "ok", "not here, and nothing is to be fetched")
+
+
+def _maker(workspace: Workspace, ground: cluster.Ground) -> Finding:
+    try:
+        version = cluster.check_maker(workspace, ground)
+    except DeployError as error:
+        return Finding("tools", ground, "missing", error.what, error.advice)
+    return Finding("tools", ground, "ok", f"{version}, and Docker answers")
 
 
 def _grounds() -> Iterator[Finding]:

@@ -107,11 +107,19 @@ def lacking(cache: Path) -> list[str]:
         for name, program in cluster_programs().items()
         if not place(name, program, cache).exists()
     ]
-    if not _definitions(cache / "cluster").exists():
-        lacks.append("the Gateway API's definitions")
+    lacks += lacking_definitions(cache)
     if packages := absent(load_versions()["cluster"]["debian"], cache=cache):
         lacks.append(f"{len(packages)} Debian packages")
     return lacks
+
+
+def lacking_definitions(cache: Path) -> list[str]:
+    """List what `gateway_api_definitions` would have to fetch, for people.
+
+    Args:
+        cache: the cache folder; nothing in it is changed.
+    """
+    return [] if _definitions(cache / "cluster").exists() else ["the Gateway API's definitions"]
 
 
 def files(workspace: Workspace, report: Report) -> list[Path]:

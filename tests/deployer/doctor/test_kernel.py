@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -13,7 +14,7 @@ import pytest
 
 from deployer.cluster.embedded.cgroups import Hierarchy
 from deployer.doctor import kernel
-from deployer.doctor.kernel import ask_kernel, examine_kernel
+from deployer.doctor.kernel import ask_kernel, count_watchers, examine_kernel
 
 
 def test_a_kernel_that_can_all_of_it_is_left_as_it_was() -> None:
@@ -68,11 +69,37 @@ def test_cgroups_are_judged_by_their_controllers(
     assert bool(found.remedy) == (state == "missing")
 
 
+def test_file_watches_are_counted_and_few_of_them_are_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if platform.system() != "Linux":
+        pytest.skip("NOT TESTED: inotify is Linux's")
+    own = tmp_path / "proc"
+    own.mkdir()
+    (own / str(os.getpid())).symlink_to(f"/proc/{os.getpid()}")
+    before = count_watchers(own)
+    watcher = ctypes.CDLL(None).inotify_init()
+    try:
+        assert count_watchers(own) == before + 1
+    finally:
+        os.close(watcher)
+    limit = tmp_path / "limit"
+    monkeypatch.setattr(kernel, "_INSTANCES", limit)
+    monkeypatch.setattr(kernel, "ask_kernel", lambda: {"root": "only root may"})
+    monkeypatch.setattr(kernel, "count_watchers", lambda: 110)
+
+    states = []
+    for instances in ("130\n", "129\n"):
+        limit.write_text(instances)
+        found = next(finding for finding in examine_kernel() if finding.name == "file watches")
+        states.append((found.state, "sysctl -w fs.inotify.max_user_instances=" in found.remedy))
+
+    assert states == [("ok", False), ("note", True)]
+
+
 def test_what_the_kernel_refuses_is_missing_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(kernel, "ask_kernel", lambda: {"namespaces": "they cannot be made (Operation not permitted)"})
 
-    found = [finding for finding in examine_kernel() if finding.name != "cgroups"]
+    found = [finding for finding in examine_kernel() if finding.name not in {"cgroups", "file watches"}]
 
     assert {finding.state for finding in found} == {"missing"}
     assert "not permitted" in found[0].said
