@@ -139,7 +139,7 @@ def encode(value: Message | Reply | Broadcast, version: Version) -> Frame:
         case Message():
             return _encode_text(value, version)
         case Broadcast():
-            return _encode_text(Message(value.topic, value.event, value.payload), version)
+            return encode_broadcast(value.topic, value.event, value.payload, version).decode()
 
 
 def encode_payload(payload: Any) -> msgspec.Raw:
