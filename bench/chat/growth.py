@@ -2,9 +2,9 @@
 
 It starts what it needs (Postgres, the services, NATS), for each question anew, and takes everything away:
 
-    .venv/bin/python -m bench.chat.growth                       everything: about twelve minutes, and 4 GiB of disk meanwhile
+    .venv/bin/python -m bench.chat.growth                       everything: twelve minutes, 4 GiB of disk
     .venv/bin/python -m bench.chat.growth --only storm          one question; --list names them
-    .venv/bin/python -m bench.chat.growth --short               a hundredth of it: that the code runs, and no measurement
+    .venv/bin/python -m bench.chat.growth --short               a hundredth of it: no measurement
     .venv/bin/python -m bench.chat.growth --json figures.json   every figure with all that was counted
 
 The exit code is 1 when any delivery was lost, came twice or went astray where nothing was to be refused.
