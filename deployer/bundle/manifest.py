@@ -26,7 +26,7 @@ _SOURCES = (
         "deployer/engine/go",
         "deployer/cluster/embedded/go",
         "deployer/images",
-        "deployer/oci.py",
+        "deployer/oci/layers.py",
         "web/package-lock.json",
     ),
 )

@@ -7,26 +7,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deployer import oci
 from deployer.errors import DeployError, ProcessError
 from deployer.fetch.wheels import fetch_wheels
 from deployer.images import base, debian, gateway, page, postgres, python, tree
 from deployer.images.packages import LOCK, Packages
 from deployer.images.store import LayerStore, key_of
-from deployer.oci import Entry, ImageSpec, Layer
+from deployer.oci import Entry, ImageSpec, Layer, layers
 from deployer.report import Report
 from deployer.versions import load_versions, machine_arch
 from deployer.workspace import Workspace
 
 # The code that makes a layer is part of what it is made from.
 _MAKERS = {
-    "base": (oci, debian, base),
-    "python": (oci, debian, tree, python),
-    "site": (oci, tree, python),
-    "code": (oci, tree, python),
-    "page": (oci, page),
-    "postgres": (oci, debian, tree, postgres),
-    "gateway": (oci, tree, gateway),
+    "base": (layers, debian, base),
+    "python": (layers, debian, tree, python),
+    "site": (layers, tree, python),
+    "code": (layers, tree, python),
+    "page": (layers, page),
+    "postgres": (layers, debian, tree, postgres),
+    "gateway": (layers, tree, gateway),
 }
 
 

@@ -100,7 +100,7 @@ def test_an_archive_cut_off_is_written_again(tmp_path: Path, monkeypatch: pytest
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("deployer.oci.os.fsync", die)
+        patched.setattr("deployer.oci.layers.os.fsync", die)
         with pytest.raises(KeyboardInterrupt):
             build_images(workspace, Silent())
     assert not workspace.images.exists()
