@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 
 import yaml
 
@@ -38,7 +37,7 @@ def serve_extras(workspace: Workspace) -> None:
 
 
 def apply_extras(workspace: Workspace, layout: Layout, api: Api, *, fresh: bool = False) -> None:
-    """Apply the manifests of what is there, and remove those of what is not.
+    """Apply the manifests of what is there, and remove those of what is not; rights are there before who has them.
 
     An API that nobody serves would keep every namespace from being removed.
 
@@ -51,12 +50,13 @@ def apply_extras(workspace: Workspace, layout: Layout, api: Api, *, fresh: bool 
     Raises:
         DeployError: the API server refuses one, or does not answer.
     """
+    if extras.METRICS_SERVER in extras.chosen(layout.instance):
+        _apply(api, "metrics-rights.yaml", {})
     if not (_serves_metrics(workspace, layout) or (fresh and _has_metrics(workspace, layout))):
         api.delete(_METRICS_API)
         return
-    values = {"@ADDRESS@": layout.address, "@CA@": base64.b64encode((layout.pki / "ca.crt").read_bytes()).decode()}
-    for manifest in yaml.load_all(_filled(MANIFESTS / "extras" / "metrics-server.yaml", values), yaml.CSafeLoader):
-        api.apply(path_of(manifest), json.dumps(manifest).encode())
+    authority = base64.b64encode((layout.pki / "ca.crt").read_bytes()).decode()
+    _apply(api, "metrics-server.yaml", {"@ADDRESS@": layout.address, "@CA@": authority})
 
 
 def extras_applied(workspace: Workspace, layout: Layout, api: Api) -> bool:
@@ -93,8 +93,9 @@ def _serves_metrics(workspace: Workspace, layout: Layout) -> bool:
     return _has_metrics(workspace, layout) and extras.METRICS_SERVER.name not in failing(layout)
 
 
-def _filled(file: Path, values: dict[str, str]) -> str:
-    text = file.read_text(encoding="utf-8")
-    for name, value in values.items():
-        text = text.replace(name, value)
-    return text
+def _apply(api: Api, name: str, values: dict[str, str]) -> None:
+    text = (MANIFESTS / "extras" / name).read_text(encoding="utf-8")
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
+    for manifest in yaml.load_all(text, yaml.CSafeLoader):
+        api.apply(path_of(manifest), json.dumps(manifest).encode())
