@@ -13,8 +13,8 @@ from deployer.steps import Display
 
 # The language host says it once more, when the program has said why.
 _PROGRAM_ENDED = "an unhandled error occurred: the program exited"
-# Two that began at the same moment: what the engine advises would break the other one's update.
 _LOCKS = re.compile(r"created by .*")
+# Two that began at the same moment: what the engine advises would break the other one's update.
 _IS_LOCKED = (
     "Another update of the stack has begun meanwhile, so this one changed nothing. Wait for it to end and start again; "
     "`./stampchat unlock` shows whose lock it is, and takes away one that was left behind."
