@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import traceback
@@ -52,6 +53,18 @@ app = typer.Typer(
         "[bold]Exit codes[/bold]   0 done, 1 failed, 2 misused, 3 drift found, 130 stopped by Ctrl-C"
     ),
 )
+
+_MAY_NOT = (
+    "this user may not do that",
+    "Run it as who owns it (`sudo` where that is root), or name folders of your own: STAMPCHAT_HOME, STAMPCHAT_CACHE.",
+)
+# What is no fault of ours wherever it happens, and the way on.
+_OF_THE_MACHINE = {
+    errno.ENOSPC: ("the disk is full", "Make room and start again; what is half-written is written anew."),
+    errno.EROFS: ("the disk cannot be written to", "Name folders elsewhere: STAMPCHAT_HOME, STAMPCHAT_CACHE."),
+    errno.EACCES: _MAY_NOT,
+    errno.EPERM: _MAY_NOT,
+}
 
 _ANYWHERE = ("--debug", "--quiet", "-q")
 _STACK_OPTIONS = ("--stack", "-s")
@@ -158,18 +171,16 @@ def _place_stack(words: list[str]) -> list[str]:
 def _report(error: Exception) -> int:
     from deployer.errors import DeployError
 
-    if isinstance(error, DeployError):
-        if "--debug" in sys.argv:
-            traceback.print_exception(error)
-        sys.stderr.write(f"stampchat: {error}\n")
-        return error.exit_code
-    if isinstance(error, OSError) and error.errno == 28:  # noqa: PLR2004  # ENOSPC, and importing errno says no more
-        sys.stderr.write(f"stampchat: the disk is full ({error.filename or 'no file named'}).\n")
-        sys.stderr.write("Make room and start again; what is half-written is written anew.\n")
-        return 1
     if "--debug" in sys.argv:
         traceback.print_exception(error)
-    else:
+    if isinstance(error, DeployError):
+        sys.stderr.write(f"stampchat: {error}\n")
+        return error.exit_code
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        what, advice = _OF_THE_MACHINE[error.errno]
+        sys.stderr.write(f"stampchat: {what} ({error.filename or 'no file named'}).\n{advice}\n")
+        return 1
+    if "--debug" not in sys.argv:
         last = traceback.extract_tb(error.__traceback__)[-1]
         sys.stderr.write(
             f"stampchat: a fault of our own: {type(error).__name__}: {error} ({last.filename}:{last.lineno})\n"

@@ -30,10 +30,15 @@ def uninstall(
     settings = settings_of(context)
     workspace = settings.workspace
     paths = plan_removal(workspace, keep_cache=keep_cache)
+    things = describe_cluster(workspace)
+    if not paths and not things:
+        write("Nothing was put on this machine, so there is nothing to remove.")
+        return
     write("What was put on this machine, and goes:")
-    write(*(f"  {thing}" for thing in describe_cluster(workspace)))
+    write(*(f"  {thing}" for thing in things))
     write(*(f"  {path} ({folder_size(path) / 1e6:.0f} MB)" for path in paths))
-    question = f"The cluster, its data and {' and '.join(map(str, paths)) or 'nothing else'} are about to be removed."
+    data = ["the cluster with its data"] if things or workspace.cluster.exists() else []
+    question = f"About to be removed: {', '.join([*data, *map(str, paths)])}."
     if not ask(question, yes=yes):
         raise UsageError("Not confirmed; nothing was changed.", advice="Answer yes, or give --yes.")
     with settings.display() as display:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
+
+_OTHERS_READ, _OWNER_ALONE = 0o666, 0o600  # less what the umask takes
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -13,9 +16,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
         path: where, in a folder that is there.
         content: bytes, or text that is written as UTF-8.
     """
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(_encoded(content))
-    part.replace(path)
+    _write(path, content, _OTHERS_READ, sync=False)
 
 
 def write_private(path: Path, content: bytes | str) -> None:
@@ -25,15 +26,20 @@ def write_private(path: Path, content: bytes | str) -> None:
         path: where, in a folder that is there.
         content: bytes, or text that is written as UTF-8.
     """
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(_encoded(content))
-        file.flush()
-        os.fsync(file.fileno())  # a lost encryption key would be lost Secrets
-    fresh.replace(path)
+    _write(path, content, _OWNER_ALONE, sync=True)  # a lost encryption key would be lost Secrets
 
 
-def _encoded(content: bytes | str) -> bytes:
-    return content.encode() if isinstance(content, str) else content
+def _write(path: Path, content: bytes | str, mode: int, *, sync: bool) -> None:
+    # Two that write the same file at once, two `up` for instance, must not write into each other's part.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -13,6 +13,11 @@ from deployer.workspace import Workspace
 
 NAMESPACES = ("stampchat", "stampchat-gateway")
 
+_NOT_OURS = (
+    "Check the network, a VPN that it may need, and the entry in the kubeconfig; a cloud has a command that writes "
+    "it anew."
+)
+
 
 @dataclass(frozen=True)
 class Pod:
@@ -67,9 +72,9 @@ class Kube:
         try:
             connection = config.new_client_from_config(config_file=file, context=context)
         except (OSError, ValueError, TypeError, YAMLError, config.ConfigException) as error:
-            raise DeployError(
-                "There is no cluster to look into.", said=str(error), advice="`./stampchat up` makes one."
-            ) from error
+            advice = "`./stampchat up` makes one." if is_embedded(settings) else _NOT_OURS
+            raise DeployError("There is no cluster to look into.", said=str(error), advice=advice) from error
+        self._advice = "`./stampchat up` starts and repairs it." if is_embedded(settings) else _NOT_OURS
         self.connection: Any = connection
         self.core: Any = client.CoreV1Api(connection)
 
@@ -97,9 +102,7 @@ class Kube:
                 advice="Log in again with your cloud's command, or ask for the right to list pods.",
             ) from error
         except (HTTPError, OSError) as error:
-            raise DeployError(
-                "The cluster does not answer.", said=str(error), advice="`./stampchat up` starts and repairs it."
-            ) from error
+            raise DeployError("The cluster does not answer.", said=str(error), advice=self._advice) from error
 
     def _usage(self, namespace: str) -> dict[tuple[str, str], dict[str, Any]]:
         """Return what each pod uses; nothing without a metrics-server, or before it knows."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from deployer import cluster
 from deployer.checks import check_ground, load_settings
 from deployer.errors import DeployError, UsageError
-from deployer.ground import choose_where, refuse_lan
+from deployer.ground import check_where, choose_where
 from deployer.project import load_checkpoint
 from deployer.report import Report
 from deployer.stack import set_state_aside
@@ -47,9 +47,8 @@ def start(
     """
     where = choose_where(workspace, load_settings(workspace, "dev"), wanted)
     check_ground(workspace, where)
-    instance = cluster.load_instance(workspace, port=port, where=where)
-    refuse_lan(instance, choice.lan)
-    instance = cluster.choose(workspace, instance, choice)
+    check_where(workspace, where, lan=choice.lan)
+    instance = cluster.choose(workspace, cluster.load_instance(workspace, port=port, where=where), choice)
     info = cluster.up(workspace, instance, report)
     return Started(info, cluster.begin_extras(workspace), instance.port if instance.lan else None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from deployer.errors import DeployError
@@ -12,6 +13,7 @@ from deployer.steps import Display
 
 # The language host says it once more, when the program has said why.
 _PROGRAM_ENDED = "an unhandled error occurred: the program exited"
+_LOCKS = re.compile(r"created by .*")
 # Two that began at the same moment: what the engine advises would break the other one's update.
 _IS_LOCKED = (
     "Another update of the stack has begun meanwhile, so this one changed nothing. Wait for it to end and start again; "
@@ -95,6 +97,7 @@ def failure(what: str, outcome: Outcome, said: str, advice: str) -> DeployError:
     if "incorrect passphrase" in words:
         advice = IS_NOT_OURS
     elif "currently locked by" in words:
+        reasons = [f"its lock: {each}" for each in _LOCKS.findall(words)] or reasons
         advice = _IS_LOCKED
     silent = "The engine was killed, or ended without a word."
     return DeployError(f"{what}{at}.", said="\n".join(reasons) or said or silent, advice=advice)

@@ -86,9 +86,13 @@ class Pulumi:
     environ: Mapping[str, str]
 
     def init_stack(self) -> None:
-        """Make the stack's empty state unless it exists."""
+        """Make the stack's empty state unless it exists, or another `up` makes it at this very moment."""
         if not self.exists():
-            self.read("stack", "init", self.stack, stack_option=False)
+            try:
+                self.read("stack", "init", self.stack, stack_option=False)
+            except ProcessError:
+                if not self.exists():
+                    raise
 
     @property
     def is_kept_here(self) -> bool:

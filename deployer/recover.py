@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from deployer.errors import DeployError
+from deployer.files import write_whole
 from deployer.project import load_project, read_state, state_file
 from deployer.workspace import Workspace
 
@@ -41,9 +42,7 @@ def recover_state(workspace: Workspace, stack: str) -> str:
     aside.parent.mkdir(exist_ok=True)
     content = newest.read_bytes()
     path.replace(aside)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    write_whole(path, content)
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(newest.stat().st_mtime))
     return f"the state was damaged and is now the engine's own copy of {when}; the damaged one is {aside}"
 

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer import cluster, local
-from deployer.cluster.instance import number_free, stored_instance
+from deployer.cluster.instance import stored_instance
 from deployer.errors import UsageError
 from deployer.steps import Display, Step, run_steps
 from deployer.workspace import Workspace
 
 # What our messages tell people to install; we install none.
 PACKAGES = ("python3-venv", "iproute2", "golang-go")
+
+# How many words stand before the specification's in the command of a box's first process: "box init box.making.json".
+_BOX_WORDS = 2
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def uninstall(workspace: Workspace, display: Display, *, keep_cache: bool) -> li
         )
         raise UsageError(
             f"{count} from {workspace.cache}, which would be taken away under it.",
-            said="\n".join(f"the cluster at 10.231.{number}.2" for number in others),
+            said="\n".join(f"the cluster of {home}" for home in others),
             advice="Nothing was removed. Stop it with `./stampchat cluster down` there first, or give --keep-cache.",
         )
     removed: list[Removal] = []
@@ -104,20 +107,30 @@ def uninstall(workspace: Workspace, display: Display, *, keep_cache: bool) -> li
     return removed
 
 
-def other_clusters(workspace: Workspace) -> list[int]:
-    """List the network numbers of clusters that run on this machine and are not this checkout's."""
-    own = stored_instance(workspace)
-    return [number for number in range(1, 255) if (own is None or number != own.number) and not number_free(number)]
+def other_clusters(workspace: Workspace) -> list[str]:
+    """List the homes of clusters that run from this cache and are not this checkout's."""
+    folders = set()
+    for command in _commands().values():
+        # As deployer/cluster/embedded/box.py starts it: the program, what it is to do, and what of.
+        if len(command) > _BOX_WORDS and Path(command[0]).parent == workspace.cache / "cluster":
+            folders.add(Path(command[_BOX_WORDS]).parent)
+    return sorted(str(folder.parent) for folder in folders - {workspace.cluster})
 
 
 def programs_from(folder: Path) -> list[str]:
     """List the processes of this machine whose program lies in a folder; this one is not among them."""
-    found = []
+    return [
+        f"process {pid} ({command[0]})"
+        for pid, command in _commands().items()
+        if folder in Path(command[0]).parents and pid != os.getpid()
+    ]
+
+
+def _commands() -> dict[int, list[str]]:
+    found = {}
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            program = entry.read_bytes().split(b"\0", 1)[0].decode(errors="replace")
-            if folder in Path(program).parents and int(entry.parent.name) != os.getpid():
-                found.append(f"process {entry.parent.name} ({program})")
+            found[int(entry.parent.name)] = entry.read_bytes().decode(errors="replace").split("\0")
     return found
 
 

@@ -13,7 +13,7 @@ from deployer.contexts import find_cluster
 from deployer.engine import ensure_engine
 from deployer.errors import UsageError
 from deployer.events import Outcome
-from deployer.ground import choose_where, described, pulls_images, refuse_lan, require_images
+from deployer.ground import check_where, choose_where, described, pulls_images, require_images, where_it_is
 from deployer.history import update_message
 from deployer.issuance import explained
 from deployer.kube import Kube
@@ -159,8 +159,7 @@ class _Run:
 
     @property
     def _ground(self) -> cluster.Ground:
-        known = cluster.stored_instance(self.workspace)
-        return (self.where or (known.where if known else cluster.Where())).ground
+        return where_it_is(self.workspace, self.where).ground
 
     @property
     def _is_foreign(self) -> bool:
@@ -180,9 +179,8 @@ class _Run:
     def check_machine(self, display: Display) -> str:
         display.note("looking at the machine")
         found = check_ground(self.workspace, self.where)
+        require_images(check_where(self.workspace, self.where, lan=self.options.lan), self.settings)
         instance = cluster.load_instance(self.workspace, port=self.options.port, where=self.where)
-        require_images(instance, self.settings)
-        refuse_lan(instance, self.options.lan)
         self._instance = cluster.choose(self.workspace, instance, cluster.Choice(lan=self.options.lan))
         self.lan_port = self._instance.port if self._instance.lan else None
         # Its downloads run while Go keeps the processors busy.

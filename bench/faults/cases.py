@@ -38,6 +38,7 @@ STEPS = {
     "extras": "done outside",
 }
 _CHUNK = 1 << 20
+_SPARE = 64 << 20
 _WAYS = ("cut in half", "overwritten", "emptied")
 
 
@@ -193,16 +194,20 @@ def _filled(ground: Ground, share: float) -> Iterator[None]:
     """Fill the deployment's disk to a share of its size, and free it again."""
     ballast = ground.home / "ballast"
     found = os.statvfs(ground.home)
-    wanted = found.f_bavail - int(found.f_blocks * (1 - share))
-    subprocess.run(["fallocate", "--length", str(max(wanted, 1) * found.f_frsize), str(ballast)], check=True)
+    # A file of all that is free does not fit: what says where its blocks are takes some. Crumbs fill the rest.
+    kept = max(int(found.f_blocks * (1 - share)), _SPARE // found.f_frsize)
+    wanted = max(found.f_bavail - kept, 1) * found.f_frsize
+    subprocess.run(["fallocate", "--length", str(wanted), str(ballast)], check=True)
     try:
         if share >= 1:
-            with suppress(OSError), (ground.home / "crumbs").open("wb", buffering=0) as crumbs:
-                while True:
-                    crumbs.write(bytes(_CHUNK))
+            with (ground.home / "crumbs").open("wb", buffering=0) as crumbs:
+                for size in (_CHUNK, 4096):
+                    with suppress(OSError):
+                        while crumbs.write(bytes(size)):
+                            pass
         yield
     finally:
-        ballast.unlink()
+        ballast.unlink(missing_ok=True)
         (ground.home / "crumbs").unlink(missing_ok=True)
 
 

@@ -93,6 +93,7 @@ def measure(cases: Sequence[Case]) -> list[Found]:
                 sys.stderr.write(f"{time.strftime('%H:%M:%S')} {case.name}\n")
                 found.append(try_case(ground, case))
                 print(found[-1].row(), flush=True)
+                sys.stderr.write("".join(f"    {line}\n" for line in found[-1].said.paragraph.splitlines()))
                 for problem in found[-1].problems:
                     sys.stderr.write(f"    PROBLEM {problem}\n")
     finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deployer.cluster.model import Choice, Instance, Where
 from deployer.errors import DeployError, UsageError
+from deployer.files import write_whole
 from deployer.ports import find_holders, port_free, port_taken
 from deployer.workspace import Workspace
 
@@ -220,10 +221,8 @@ def _read_box(path: Path) -> Instance | None:
 
 def _note(workspace: Workspace, instance: Instance) -> Instance:
     workspace.instance.parent.mkdir(parents=True, exist_ok=True)
-    fresh = workspace.instance.with_suffix(".new")
     # What is as it always was need not be said, and earlier versions read no more than they know.
     usual = {field.name: field.default for field in fields(instance)}
     told = {key: value for key, value in asdict(instance).items() if value != usual[key]}
-    fresh.write_text(json.dumps(told) + "\n", encoding="utf-8")
-    fresh.replace(workspace.instance)
+    write_whole(workspace.instance, json.dumps(told) + "\n")
     return instance

@@ -6,6 +6,8 @@ import json
 import time
 from pathlib import Path
 
+from deployer.files import write_whole
+
 _REMEMBER = 24 * 3600.0
 
 
@@ -25,9 +27,7 @@ def remember_failure(cache: Path, key: str, reason: str) -> None:
     entries = _load(cache) | {key: {"at": time.time(), "reason": reason}}
     path = _path(cache)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-    fresh.replace(path)
+    write_whole(path, json.dumps(entries, indent=1))
 
 
 def _path(cache: Path) -> Path:

@@ -98,14 +98,14 @@ def _download(
             advice="Use Debian or Ubuntu, or name a cluster that runs elsewhere.",
         )
     options = _prepare(apt, arch)
-    if refresh or not any((apt / "lists").glob("*Packages*")):
-        _update(options, report)
+    if refresh or not _has_lists(apt):
+        _update(options, apt, report)
     with staging(store / "packages") as folder:
         download = ["apt-get", *options, "--quiet=2", "download", *names]
         try:
             _run(download, cwd=folder)
         except ProcessError:  # lists that are too old name versions that the archive has dropped
-            _update(options, report)
+            _update(options, apt, report)
             _run(download, cwd=folder, advice="A name that apt does not know comes from another release of Debian.")
         found = {deb.name.split("_", 1)[0]: deb.name for deb in folder.glob("*.deb")}
         for name in found.values():
@@ -114,10 +114,19 @@ def _download(
     return {name: found[name.partition("=")[0]] for name in names}
 
 
-def _update(options: Sequence[str], report: Report) -> None:
+def _update(options: Sequence[str], apt: Path, report: Report) -> None:
     report.note("reading the package lists of Debian")
     advice = "Check the network and the sources in /etc/apt, then run this again."
-    _run(["apt-get", *options, "--quiet=2", "update"], advice=advice)
+    said = _run(["apt-get", *options, "--quiet=2", "update"], advice=advice)
+    # A source that cannot be reached is only warned of, and with another's lists it need not matter.
+    if not _has_lists(apt):
+        raise DeployError(
+            "The package lists of Debian could not be had.", said="\n".join(said.splitlines()[-5:]), advice=advice
+        )
+
+
+def _has_lists(apt: Path) -> bool:
+    return any((apt / "lists").glob("*Packages*"))
 
 
 def _prepare(apt: Path, arch: str) -> list[str]:
@@ -143,10 +152,11 @@ def _prepare(apt: Path, arch: str) -> list[str]:
     return ["-c", str(config)]
 
 
-def _run(command: Sequence[str], *, cwd: Path | None = None, advice: str = "") -> None:
+def _run(command: Sequence[str], *, cwd: Path | None = None, advice: str = "") -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProcessError(command, status=done.returncode, output=done.stdout + done.stderr, advice=advice)
+    return done.stdout + done.stderr
 
 
 def _present(store: Path, index: dict[str, str], name: str) -> bool:

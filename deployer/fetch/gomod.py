@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from deployer.errors import DeployError, ProcessError
@@ -50,7 +50,9 @@ def go_build(
     with exclusive(output), staging(output) as folder:
         built = folder / output.name
         report.note(f"building {what} from its Go modules{takes and ', '}{takes}")
-        _follow([*command, str(built), package], source, cache, what=what, report=report)
+        # What Go works in lies there too: a build that is killed leaves it, and the next one takes it away.
+        environment = go_environment(cache) | {"GOTMPDIR": str(folder)}
+        _follow([*command, str(built), package], source, environment, what=what, report=report)
         settle(built, output)
 
 
@@ -90,8 +92,7 @@ def go_environment(cache: Path) -> dict[str, str]:
     }
 
 
-def _follow(command: Sequence[str], source: Path, cache: Path, *, what: str, report: Report) -> None:
-    environment = go_environment(cache)
+def _follow(command: Sequence[str], source: Path, environment: Mapping[str, str], *, what: str, report: Report) -> None:
     with subprocess.Popen(
         command, cwd=source, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as build:

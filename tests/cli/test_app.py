@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from cli.app import STACK_VERBS, app, hoist
+from cli.app import STACK_VERBS, _report, app, hoist
 from cli.display import PlainDisplay, elapsed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +107,22 @@ def test_what_is_not_confirmed_changes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "Not confirmed" in done.stderr
     assert kept.exists()
+
+
+def test_where_nothing_was_put_there_is_nothing_to_remove(tmp_path: Path) -> None:
+    done = run("uninstall", STAMPCHAT_HOME=str(tmp_path / "home"), STAMPCHAT_CACHE=str(tmp_path / "cache"))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Nothing was put on this machine, so there is nothing to remove.\n"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC])
+def test_what_the_machine_refuses_is_no_fault_of_ours(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _report(OSError(number, os.strerror(number), "/somewhere")) == 1
+
+    told = capsys.readouterr().err
+    assert re.fullmatch(r"stampchat: .* \(/somewhere\)\.\n.+\.\n", told)
+    assert "fault of our own" not in told
 
 
 def test_results_for_machines_are_json() -> None:

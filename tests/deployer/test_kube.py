@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployer.checks import load_settings
 from deployer.errors import DeployError, UsageError
-from deployer.kube import Pod, parse_pod, parse_usage
+from deployer.kube import Kube, Pod, parse_pod, parse_usage
 from deployer.logs import find_pods
+from tests.deployer.clusters import make_prod, write_kubeconfig
 
 
 def item(name: str, owner: tuple[str, str], **status: Any) -> dict[str, Any]:
@@ -86,3 +89,15 @@ def test_an_unknown_service_is_refused_with_those_that_there_are() -> None:
 def test_without_pods_there_is_nothing_to_read() -> None:
     with pytest.raises(DeployError, match="Nothing is deployed"):
         find_pods([], "auth")
+
+
+def test_a_cluster_that_we_do_not_start_is_not_started_by_us(tmp_path: Path) -> None:
+    """Only what is on this machine is repaired by `up`."""
+    write_kubeconfig(tmp_path / "kubeconfig", {"managed": "http://127.0.0.1:1"})
+    workspace = make_prod(tmp_path)
+
+    with pytest.raises(DeployError, match="The cluster does not answer") as caught:
+        Kube(workspace, load_settings(workspace, "prod")).pods()
+
+    assert "./stampchat up" not in caught.value.advice
+    assert "kubeconfig" in caught.value.advice

@@ -76,6 +76,23 @@ def test_a_new_stack_gets_its_empty_state(pulumi: Pulumi) -> None:
     assert asked(pulumi) == ["stack init dev --non-interactive"]
 
 
+def test_a_stack_that_another_up_makes_at_this_very_moment_is_taken(pulumi: Pulumi) -> None:
+    """Only an engine that made none is believed."""
+    path = state_file(pulumi.workspace, "dev")
+    pulumi.executable.write_text(f"""#!/bin/sh
+        mkdir -p {path.parent}
+        echo '{{"checkpoint": {{"latest": {{}}}}}}' >{path}
+        echo "error: stack 'dev' already exists" >&2
+        exit 255
+        """)
+    mend(pulumi, {}, Silent())
+    path.unlink()
+    pulumi.executable.write_text("#!/bin/sh\necho 'error: no' >&2\nexit 255\n")
+
+    with pytest.raises(DeployError, match="stack init dev"):
+        mend(pulumi, {}, Silent())
+
+
 def test_what_left_no_object_is_simply_planned_anew(pulumi: Pulumi) -> None:
     write_state(pulumi, operation("random:index/randomPassword:RandomPassword"))
 

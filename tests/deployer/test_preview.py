@@ -25,9 +25,15 @@ def test_a_failure_without_an_event_tells_what_the_engine_printed() -> None:
 
 def test_an_update_that_came_second_is_told_to_wait() -> None:
     """The engine itself advises to cancel, which would break the first one."""
-    said = "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or ..."
+    said = (
+        "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete "
+        "the lock file with `pulumi cancel`.\n  file:///x.json: created by root@here (pid 12) at 2026-11-29T21:39:50Z\n"
+    )
 
-    assert failure("The update failed", Outcome(), said, "Mend it.").advice.startswith("Another update of the stack")
+    error = failure("The update failed", Outcome(), said, "Mend it.")
+
+    assert error.advice.startswith("Another update of the stack")
+    assert error.said == "its lock: created by root@here (pid 12) at 2026-11-29T21:39:50Z"
 
 
 def test_the_language_host_need_not_say_it_again() -> None:

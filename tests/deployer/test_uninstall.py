@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from deployer import cluster, local, uninstall
-from deployer.cluster.instance import claim_number, instance_name
+from deployer.cluster.instance import instance_name
 from deployer.errors import UsageError
 from deployer.uninstall import folder_size, other_clusters, plan_removal
 from deployer.workspace import ROOT, Workspace
@@ -43,13 +45,26 @@ def test_the_cluster_goes_before_its_files(workspace: Workspace, monkeypatch: py
     assert workspace.cache.exists()
 
 
-def test_a_cache_that_another_cluster_runs_from_stays(workspace: Workspace) -> None:
-    number = next(number for number in range(254, 0, -1) if number not in other_clusters(workspace))
+@contextmanager
+def box_of(cache: Path, home: Path) -> Iterator[None]:
+    """Run what looks like the first process of a cluster's box."""
+    (cache / "init").write_text("read word")
+    command = [f"{cache}/cluster/box-1", "init", f"{home}/cluster/box.making.json"]
+    with subprocess.Popen(command, executable="/bin/sh", cwd=cache, stdin=subprocess.PIPE) as running:
+        try:
+            yield
+        finally:
+            running.kill()
 
-    with claim_number(number), pytest.raises(UsageError, match=r"from .*cache") as caught:
-        uninstall.uninstall(workspace, Recorder(), keep_cache=False)
 
-    assert f"10.231.{number}.2" in caught.value.said
+def test_a_cache_that_another_cluster_runs_from_stays(workspace: Workspace, tmp_path: Path) -> None:
+    """Its own is stopped, and one that runs from another cache is nobody's business."""
+    with box_of(workspace.cache, workspace.home), box_of(tmp_path, tmp_path / "third"):
+        assert other_clusters(workspace) == []
+        with box_of(workspace.cache, tmp_path / "other"), pytest.raises(UsageError, match=r"from .*cache") as caught:
+            uninstall.uninstall(workspace, Recorder(), keep_cache=False)
+
+    assert caught.value.said == f"the cluster of {tmp_path / 'other'}"
     assert workspace.cache.exists()
 
 

@@ -75,7 +75,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             self._log.log(error.what, severity="warning")
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """Complete and normalise inputs."""
+        """Complete and normalise inputs; what cannot be reached and is to be skipped keeps those that it has."""
+        if self._skips() and request.olds.fields:
+            self._log.log("left as it is: its cluster cannot be reached.", urn=request.urn, severity="warning")
+            return provider_pb2.CheckResponse(inputs=request.olds)
         options = request.autonaming if request.HasField("autonaming") else None
         forbidden = options is not None and options.mode == provider_pb2.CheckRequest.AutonamingOptions.DISABLE
         proposed = "" if forbidden else options.proposed_name or None if options else None
@@ -126,6 +129,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Return an object as it is: for refresh and import."""
         if self._forgets():
             return provider_pb2.ReadResponse()
+        if self._skips() and request.properties.fields:
+            self._log.log("not looked at: its cluster cannot be reached.", urn=request.urn, severity="warning")
+            return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
         identifier, outputs, inputs = self._lifecycle(request).read(
             request.id, decode(request.properties), decode(request.inputs)
         )
@@ -177,7 +183,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def _forgets(self) -> bool:
-        return self._cluster is None and not self._settings.render_directory and self._settings.delete_unreachable
+        return self._is_away and self._settings.delete_unreachable
+
+    def _skips(self) -> bool:
+        return self._is_away and self._settings.skip_unreachable
+
+    @property
+    def _is_away(self) -> bool:
+        return self._cluster is None and not self._settings.render_directory
 
     def _namespaced(self, kind: Kind) -> bool:
         if self._cluster is not None:

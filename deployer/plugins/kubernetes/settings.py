@@ -25,6 +25,7 @@ class Settings:
         config_map_mutable: whether a ConfigMap's data changes in place.
         secret_mutable: whether a Secret's data changes in place.
         delete_unreachable: whether objects of a cluster that does not answer are forgotten.
+        skip_unreachable: whether they are left as they are, in the state too, while everything else goes on.
         render_directory: where objects are written to in place of a cluster, empty for a cluster.
     """
 
@@ -38,6 +39,7 @@ class Settings:
     config_map_mutable: bool = False
     secret_mutable: bool = False
     delete_unreachable: bool = False
+    skip_unreachable: bool = False
     render_directory: str = ""
 
 
@@ -68,4 +70,5 @@ def load_settings(arguments: Mapping[str, Any], environ: Mapping[str, str] = os.
         secret_mutable=flag("enableSecretMutable", "ENABLE_SECRET_MUTABLE", default=False),
         render_directory=str(given.get("renderYamlToDirectory") or ""),
         delete_unreachable=flag("deleteUnreachable", "DELETE_UNREACHABLE", default=False),
+        skip_unreachable=flag("skipUpdateUnreachable", "SKIP_UPDATE_UNREACHABLE", default=False),
     )

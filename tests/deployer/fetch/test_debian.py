@@ -111,3 +111,19 @@ def test_a_machine_without_apt_is_told_so(tmp_path: Path, monkeypatch: pytest.Mo
 
     with pytest.raises(DeployError, match="packages of Debian"):
         fetch_packages(["first"], cache=tmp_path, report=Silent())
+
+
+def test_without_a_network_it_is_not_the_names_that_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that cannot be reached is only warned of by apt, which then knows no package at all."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("apt-get", "dpkg-deb"):
+        (programs / name).write_text("#!/bin/sh\necho 'W: Temporary failure resolving deb.debian.org' >&2\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+
+    with pytest.raises(DeployError, match="The package lists of Debian could not be had") as caught:
+        fetch_packages(["busybox"], cache=tmp_path / "cache", report=Silent())
+
+    assert caught.value.said == "W: Temporary failure resolving deb.debian.org"
+    assert "Check the network" in caught.value.advice

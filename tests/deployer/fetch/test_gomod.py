@@ -54,6 +54,23 @@ def test_a_build_that_fails_says_why_and_keeps_the_old_program(source: Path, tmp
     assert not list(tmp_path.glob(".tool.part-*"))
 
 
+def test_what_go_works_in_goes_with_the_build(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed, it leaves it, and in the machine's own folder nobody would take it away."""
+    go = tmp_path / "go"
+    go.write_text(
+        f'#!/bin/sh\necho "$GOTMPDIR" >{tmp_path}/seen\nfor word; do case $word in */tool) : >$word ;; esac; done\n'
+    )
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    build(source, tmp_path / "bin" / "tool")
+
+    seen = Path((tmp_path / "seen").read_text().strip())
+    assert seen.parent == tmp_path / "bin"
+    assert seen.name.startswith(".tool.part-")
+    assert not seen.exists()
+
+
 @needs_go
 def test_a_go_that_is_too_old_is_named_as_such(source: Path, tmp_path: Path) -> None:
     (source / "go.mod").write_text("module tiny\n\ngo 1.999\n")

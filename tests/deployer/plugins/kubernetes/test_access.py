@@ -199,10 +199,13 @@ def test_discovery_asks_once_and_again_for_what_was_not_there(server: Server, ap
 
 
 def test_arguments_and_their_variables() -> None:
-    given = load_settings({"kubeconfig": Secret("k"), "enableServerSideApply": "false"}, {})
-    assert given == Settings(kubeconfig="k", server_side_apply=False)
+    given = load_settings({"kubeconfig": Secret("sesame"), "enableServerSideApply": "false"}, {})
+    assert given == Settings(kubeconfig="sesame", server_side_apply=False)
     assert load_settings({}, {"PULUMI_K8S_DELETE_UNREACHABLE": "true"}).delete_unreachable
-    assert "k" not in repr(given).replace("kubeconfig", "")
+    assert load_settings({}, {"PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "true"}).skip_unreachable
+    own = load_settings({"skipUpdateUnreachable": "false"}, {"PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "true"})
+    assert not own.skip_unreachable
+    assert "sesame" not in repr(given)
 
 
 def test_another_cluster_replaces_everything() -> None:

@@ -77,6 +77,30 @@ def test_a_stack_of_a_cluster_that_came_back_goes_on(trial: Trial, way: Path) ->
     assert trial.run("destroy", "--yes", "--skip-preview").returncode == 0
 
 
+def test_what_cannot_be_reached_may_be_skipped_while_the_rest_goes_on(
+    trial: Trial, api: Api, way: Path, namespace: str
+) -> None:
+    """With skipUpdateUnreachable it stays as it was, in the state too; once it is back the next update reaches it."""
+    trial.up(*things("1"), kubeconfig=str(way))
+    here = way.read_bytes()
+    lead_astray(way)
+
+    said = trial.up(*things("2"), kubeconfig=str(way), skipUpdateUnreachable=True)
+
+    assert "left as it is: its cluster cannot be reached" in said
+    assert trial.state("one")["inputs"]["data"] == {"k": "1"}
+    assert trial.run("refresh", "--yes", "--skip-preview").returncode == 0
+    assert {"one", "two"} <= set(trial.project.resources())
+    new = Entry("new", "core/v1:ConfigMap", {})
+    assert "cannot be reached" in trial.fail(new, *things("2"), kubeconfig=str(way), skipUpdateUnreachable=True)
+    assert trial.run("destroy", "--yes", "--skip-preview").returncode != 0
+    way.write_bytes(here)
+    trial.up(*things("2"), kubeconfig=str(way), skipUpdateUnreachable=True)
+    assert trial.state("one")["outputs"]["data"] == {"k": "2"}
+    assert {item["data"]["k"] for item in api.items(CONFIG_MAPS, namespace) if "k" in item.get("data", {})} == {"2"}
+    assert trial.run("destroy", "--yes", "--skip-preview").returncode == 0
+
+
 def test_destroy_may_forget_by_the_variable_alone(trial: Trial, api: Api, way: Path, namespace: str) -> None:
     """As the message says."""
     trial.up(*things("1"), kubeconfig=str(way))
