@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from deployer.fetch.attempts import failed_lately, remember_failure
 from deployer.fetch.download import download_archive, extract_files
 from deployer.fetch.errors import DownloadError
 from deployer.fetch.gomod import module_dir
+from deployer.files import program
 from deployer.report import Report
 from deployer.versions import load_versions, machine_arch, machine_os
 from deployer.workspace import Workspace
@@ -24,10 +23,6 @@ from deployer.workspace import Workspace
 _HOST = "pulumi-language-python"
 _EXEC = "pulumi-language-python-exec"
 _SDK = "github.com/pulumi/pulumi/sdk/v3"
-# Runs a plugin of this checkout by its Python, whatever PYTHONPATH, user site or working directory say.
-_SHIM = """#!/bin/sh
-exec {python} -I -c {code} "$@"
-"""
 
 
 @dataclass(frozen=True)
@@ -63,12 +58,12 @@ def install_plugins(workspace: Workspace, report: Report) -> Plugins:
     """
     reason = _fetch_official(workspace.cache, report)
     for name, entry in load_versions()["plugins"].items():
-        program = f"pulumi-resource-{name}"
+        executable = f"pulumi-resource-{name}"
         folder = workspace.pulumi_home / "plugins" / f"resource-{name}-v{entry['version']}"
         if reason:
-            _write_shim(folder / program, f"deployer.plugins.{name}", workspace.root)
+            _write_shim(folder / executable, f"deployer.plugins.{name}", workspace.root)
         else:
-            _link(_official(workspace.cache, name, entry) / program, folder / program)
+            _link(_official(workspace.cache, name, entry) / executable, folder / executable)
     bundled = (_engine_folder(workspace.cache) / _HOST).exists()  # the engine prefers it to what is in its home
     if not bundled:
         _install_host(workspace, report)
@@ -181,7 +176,7 @@ def _write_shim(path: Path, module: str, root: Path) -> None:
         f"import runpy, sys; sys.path.insert(0, {str(root)!r}); sys.argv[0] = {str(path)!r}; "
         f"runpy.run_module({module!r}, run_name='__main__')"
     )
-    _write(path, _SHIM.format(python=shlex.quote(sys.executable), code=shlex.quote(code)), mode=0o755)
+    _write(path, program(code), mode=0o755)
 
 
 def _write(path: Path, text: str, *, mode: int) -> None:
