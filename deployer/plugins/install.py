@@ -35,6 +35,7 @@ class Plugins:
         reason: why the stand-ins serve, or "".
         path_entries: folders to put before PATH for the engine: none, all plugins lie in its home.
         environment: what the engine's environment needs, so that it takes these plugins and no others.
+        host: the executable of our language host, where it is ours.
     """
 
     source: Literal["official", "stand-in"]
@@ -42,6 +43,7 @@ class Plugins:
     reason: str = ""
     path_entries: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    host: Path | None = None
 
 
 def install_plugins(workspace: Workspace, report: Report) -> Plugins:
@@ -65,8 +67,7 @@ def install_plugins(workspace: Workspace, report: Report) -> Plugins:
         else:
             _link(_official(workspace.cache, name, entry) / executable, folder / executable)
     bundled = (_engine_folder(workspace.cache) / _HOST).exists()  # the engine prefers it to what is in its home
-    if not bundled:
-        _install_host(workspace, report)
+    host = None if bundled else _install_host(workspace, report)
     environment = {"PULUMI_HOME": str(workspace.pulumi_home), "PULUMI_IGNORE_AMBIENT_PLUGINS": "true"}
     if reason:
         environment["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
@@ -75,17 +76,19 @@ def install_plugins(workspace: Workspace, report: Report) -> Plugins:
         language="official" if bundled else "stand-in",
         reason=reason,
         environment=environment,
+        host=host,
     )
 
 
-def _install_host(workspace: Workspace, report: Report) -> None:
-    """Write our language host and, beside it, Pulumi's own start-up file."""
+def _install_host(workspace: Workspace, report: Report) -> Path:
+    """Write our language host and, beside it, Pulumi's own start-up file; return the host."""
     version = load_versions()["engine"]["version"]
     folder = workspace.pulumi_home / "plugins" / f"language-python-v{version}"
     _write_shim(folder / _HOST, "deployer.plugins.language", workspace.root)
     if not (folder / _EXEC).exists():
         report.note("fetching Pulumi's start-up file for Python programs")
         _write(folder / _EXEC, _find_exec(workspace).read_text(encoding="utf-8"), mode=0o755)
+    return folder / _HOST
 
 
 def _find_exec(workspace: Workspace, *, on_path: bool = True) -> Path:
