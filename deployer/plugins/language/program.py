@@ -46,10 +46,10 @@ def find_python(options: Mapping[str, Any], root: str) -> tuple[str, dict[str, s
     return str(python), {"VIRTUAL_ENV": str(folder), "PATH": path}
 
 
-# Loads what every program loads, and is then the program that it is told to be.
+# Loads what every program of ours loads, and is then the program that it is told to be.
 _PREPARED = """
 import json, os, runpy, sys
-import pulumi, pulumi.runtime
+import pulumi, pulumi.runtime, pulumi_kubernetes, pulumi_random
 told = json.loads(sys.stdin.readline())
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 os.environ.update(told["env"])
