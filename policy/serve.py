@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc, plugin_pb2
 
 from policy.pack import EXCEPTIONS, EXCEPTIONS_DESCRIPTION, RULES, Pack, Shown, Violation
@@ -33,6 +34,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
 
     def __init__(self) -> None:
         self._pack = Pack()
+        self._levels: dict[str, Any] = {}
 
     def GetAnalyzerInfo(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
         mandatory, advisory = analyzer_pb2.MANDATORY, analyzer_pb2.ADVISORY
@@ -43,19 +45,34 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
             *(_info(inform, rule.name, rule.description, mandatory, stack) for rule in STACK_RULES),
             _info(inform, EXCEPTIONS, EXCEPTIONS_DESCRIPTION, advisory, stack),
         ]
-        return analyzer_pb2.AnalyzerInfo(name=_NAME, version=_VERSION, policies=policies)
+        return analyzer_pb2.AnalyzerInfo(name=_NAME, version=_VERSION, supportsConfig=True, policies=policies)
+
+    def Configure(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
+        self._levels = {name: config.enforcementLevel for name, config in request.policyConfig.items()}
+        return Empty()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
         return plugin_pb2.PluginInfo(version=_VERSION)
 
     def Analyze(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
-        return _response(self._pack.judge(_shown(request)))
+        return self._response(self._pack.judge(_shown(request)))
 
     def AnalyzeStack(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
-        return _response(self._pack.judge_all([_shown(resource) for resource in request.resources]))
+        return self._response(self._pack.judge_all([_shown(resource) for resource in request.resources]))
 
     def Remediate(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
         return analyzer_pb2.RemediateResponse()  # no rule of ours changes anything
+
+    def _response(self, violations: Iterable[Violation]) -> Any:
+        found = ((violation, self._level(violation)) for violation in violations)
+        told = [_diagnostic(violation, level) for violation, level in found if level != analyzer_pb2.DISABLED]
+        return analyzer_pb2.AnalyzeResponse(diagnostics=told)
+
+    def _level(self, violation: Violation) -> Any:
+        """Return how far a violation goes: as far as its rule, unless whoever runs the engine says otherwise."""
+        own = analyzer_pb2.ADVISORY if violation.advisory else analyzer_pb2.MANDATORY
+        configured = self._levels.get(violation.rule, own)
+        return configured if configured == analyzer_pb2.DISABLED or not violation.advisory else own
 
 
 def serve() -> None:
@@ -81,11 +98,7 @@ def _shown(resource: Any) -> Shown:
     return Shown(resource.urn, resource.type, resource.name, partial(read, resource.properties))
 
 
-def _response(violations: Iterable[Violation]) -> Any:
-    return analyzer_pb2.AnalyzeResponse(diagnostics=[_diagnostic(violation) for violation in violations])
-
-
-def _diagnostic(violation: Violation) -> Any:
+def _diagnostic(violation: Violation, level: Any) -> Any:
     return analyzer_pb2.AnalyzeDiagnostic(
         policyName=violation.rule,
         policyPackName=_NAME,
@@ -93,5 +106,5 @@ def _diagnostic(violation: Violation) -> Any:
         description=violation.description,
         # The engine shows this alone.
         message=f"{violation.description}\n{violation.text}",
-        enforcementLevel=analyzer_pb2.ADVISORY if violation.advisory else analyzer_pb2.MANDATORY,
+        enforcementLevel=level,
     )

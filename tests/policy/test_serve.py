@@ -50,6 +50,12 @@ def loose() -> Struct:
     return struct
 
 
+def configured(level: Any) -> Any:
+    """Set the level of one rule."""
+    config = {"namespace-restricted": analyzer_pb2.PolicyConfig(enforcementLevel=level)}
+    return analyzer_pb2.ConfigureAnalyzerRequest(policyConfig=config)
+
+
 def test_the_pack_says_its_rules_and_judges(pack: Any) -> None:
     info = pack.GetAnalyzerInfo(Empty())
     judged = pack.Analyze(analyzer_pb2.AnalyzeRequest(type=TYPE, name="here", urn="urn", properties=loose()))
@@ -63,4 +69,12 @@ def test_the_pack_says_its_rules_and_judges(pack: Any) -> None:
     assert diagnostic.enforcementLevel == analyzer_pb2.MANDATORY
     assert diagnostic.message.startswith(f"{diagnostic.description}\nhere: ")
     assert list(together.diagnostics) == []
+    pack.Configure(configured(analyzer_pb2.ADVISORY))
+    (advised,) = pack.Analyze(
+        analyzer_pb2.AnalyzeRequest(type=TYPE, name="here", urn="urn", properties=loose())
+    ).diagnostics
+    assert advised.enforcementLevel == analyzer_pb2.ADVISORY
+    pack.Configure(configured(analyzer_pb2.DISABLED))
+    silenced = pack.Analyze(analyzer_pb2.AnalyzeRequest(type=TYPE, name="here", urn="urn", properties=loose()))
+    assert not silenced.diagnostics
     assert not pack.Remediate(analyzer_pb2.AnalyzeRequest(type=TYPE, properties=loose())).remediations
