@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from google.protobuf.struct_pb2 import Struct
 
 from infra.builders.objects import namespace
 from policy.pack import EXCEPTIONS, Pack, Shown
-from policy.values import UnknownValueError
+from policy.values import UnknownValueError, read
 
 TYPE, URN = "kubernetes:apps/v1:Deployment", "urn:pulumi:prod::stampchat::x::auth"
 # A budget's rule asks for one where an object has two pods: in the stack's state there are, in the program none.
@@ -77,6 +78,18 @@ def test_what_only_the_update_will_know_is_judged_later() -> None:
     judged = list(Pack().judge_all([shown(unknown)]))
     assert judged
     assert all(violation.advisory and "is not known before the update" in violation.text for violation in judged)
+
+
+def test_one_rule_that_cannot_judge_yet_holds_no_other() -> None:
+    unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+    pod = {"containers": [{"name": "c", "livenessProbe": unknown}]}
+    struct = Struct()
+    struct.update({"metadata": {"name": "auth"}, "spec": {"template": {"spec": pod}}})
+
+    found = {violation.rule for violation in Pack().judge(Shown(URN, TYPE, "auth", lambda: read(struct)))}
+
+    assert "workload-probes" not in found
+    assert {"workload-limits", "image-by-digest"} <= found
 
 
 @pytest.mark.parametrize("kind", ["pulumi:pulumi:Stack", "random:index/randomPassword:RandomPassword"])

@@ -53,7 +53,6 @@ import pulumi, pulumi.runtime, pulumi_kubernetes, pulumi_random
 told = json.loads(sys.stdin.readline())
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 os.environ.update(told["env"])
-os.chdir(told["cwd"])
 sys.argv = told["argv"]
 sys.path[0] = os.path.dirname(sys.argv[0])
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -80,7 +79,7 @@ class Programs:
 
         Args:
             command: the interpreter, -u, the program's file and its arguments.
-            cwd: its working directory.
+            cwd: its working directory; Pulumi's start-up file goes to the one that its arguments say.
             env: what its environment has besides ours.
         """
         python, _unbuffered, *argv = command
@@ -88,7 +87,7 @@ class Programs:
         if prepared is None or prepared.stdin is None or python != sys.executable:
             return self.start(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         with suppress(BrokenPipeError), prepared.stdin as told:
-            told.write(json.dumps({"argv": argv, "cwd": cwd, "env": dict(env)}).encode() + b"\n")
+            told.write(json.dumps({"argv": argv, "env": dict(env)}).encode() + b"\n")
         return prepared
 
     def start(
