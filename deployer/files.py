@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
+import sys
 from pathlib import Path
 
-_OTHERS_READ, _OWNER_ALONE = 0o666, 0o600  # less what the umask takes
+_OTHERS_READ, _OTHERS_RUN, _OWNER_ALONE = 0o666, 0o777, 0o600  # less what the umask takes
+# Whatever PYTHONPATH, user site or working directory say.
+_PROGRAM = """#!/bin/sh
+exec {python} -I -c {code} "$@"
+"""
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -27,6 +33,27 @@ def write_private(path: Path, content: bytes | str) -> None:
         content: bytes, or text that is written as UTF-8.
     """
     _write(path, content, _OWNER_ALONE, sync=True)  # a lost encryption key would be lost Secrets
+
+
+def write_program(path: Path, code: str) -> None:
+    """Write an executable file as `program` words it, unless it is there.
+
+    Args:
+        path: where, in a folder that is there.
+        code: what it runs.
+    """
+    text = program(code)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        _write(path, text, _OTHERS_RUN, sync=False)
+
+
+def program(code: str) -> str:
+    """Return the text of an executable file that runs some Python in the environment that runs this command.
+
+    Args:
+        code: what to run.
+    """
+    return _PROGRAM.format(python=shlex.quote(sys.executable), code=shlex.quote(code))
 
 
 def _write(path: Path, content: bytes | str, mode: int, *, sync: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from deployer.errors import DeployError
 from deployer.events import Change, Listener, Outcome, Reader, Resource
+from deployer.plugins.language.waiting import WaitingHost
 from deployer.project import IS_NOT_OURS, write_policy_pack
 from deployer.pulumi_process import Pulumi
 from deployer.steps import Display
@@ -52,13 +53,14 @@ class ShowOn(Listener):
         self._display.note(f"{resource}: {first}" if resource is not None else first)
 
 
-def plan(pulumi: Pulumi, display: Display, *, refresh: bool = False) -> Outcome:
+def plan(pulumi: Pulumi, display: Display, *, refresh: bool = False, host: WaitingHost | None = None) -> Outcome:
     """Preview the stack.
 
     Args:
         pulumi: the engine on a stack.
         display: where progress goes.
         refresh: whether to look at what really is there first, instead of trusting the state.
+        host: a language host that waits already; without one the engine starts its own.
 
     Raises:
         DeployError: the program, its config, a policy or the server's dry run refuses.
@@ -67,6 +69,8 @@ def plan(pulumi: Pulumi, display: Display, *, refresh: bool = False) -> Outcome:
     options = ["--policy-pack", str(write_policy_pack(pulumi.workspace))]
     if refresh:
         options.append("--refresh")
+    if host is not None:
+        options += host.options()
     status, said = pulumi.stream("preview", *options, on_event=reader.read)
     if status != 0:
         raise failure("The preview failed", reader.outcome, said, "Nothing was changed.")

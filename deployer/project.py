@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from deployer.errors import DeployError, UsageError
-from deployer.files import write_whole
+from deployer.files import write_program, write_whole
 from deployer.workspace import Workspace
 
 _SALT = "encryptionsalt"
@@ -109,18 +109,19 @@ def write_project(workspace: Workspace, stack: str, tracked: Mapping[str, Any], 
 
 
 def write_policy_pack(workspace: Workspace) -> Path:
-    """Write a policy pack that runs the checkout's own in the environment that runs this command.
+    """Write a policy pack that runs the checkout's own in the environment that runs this command, and return it.
 
-    The checkout's names `.venv` for whoever runs the engine by hand, which need not be where we run.
+    The checkout's names `.venv` for whoever runs the engine by hand, which need not be where we run. A pack that is a
+    program is started by the engine itself, by no language host, and need not load all of Pulumi.
     """
-    folder = workspace.state / "policy"
-    folder.mkdir(parents=True, exist_ok=True)
-    own = workspace.root / "policy"
-    pack = yaml.safe_load((own / "PulumiPolicy.yaml").read_text(encoding="utf-8"))
-    pack["runtime"] = {"name": "python", "options": {"virtualenv": sys.prefix}}
-    _write(folder / "PulumiPolicy.yaml", yaml.safe_dump(pack, sort_keys=False))
-    _write(folder / "__main__.py", f"import runpy\n\nrunpy.run_path({str(own)!r}, run_name='__main__')\n")
-    return folder
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    pack = workspace.state / "stampchat-policy"
+    code = (
+        f"import runpy, sys; sys.path.insert(0, {str(workspace.root)!r}); from deployer.plugins import bare; "
+        f"bare.lighten(); runpy.run_path({str(workspace.root / 'policy')!r}, run_name='__main__')"
+    )
+    write_program(pack, code)
+    return pack
 
 
 def _known_salt(workspace: Workspace, stack: str, path: Path) -> str | None:

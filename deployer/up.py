@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from deployer.kube import Kube
 from deployer.mend import mend
 from deployer.outside import check_outside, client_trust
 from deployer.plugins import ensure_plugins
+from deployer.plugins.language.waiting import WaitingHost
 from deployer.prerequisites import ClusterApi, find_prerequisites, require, require_operator
 from deployer.preview import plan, show_plan
 from deployer.project import write_project
@@ -87,7 +89,8 @@ def up(workspace: Workspace, options: UpOptions, display: Display) -> UpResult:
         DeployError: the first step that failed, in its own words.
     """
     run = _Run(workspace, options)
-    timings = run_steps(run.steps(), display)
+    with run.ending:
+        timings = run_steps(run.steps(), display)
     return UpResult(run.url, run.outcome, timings, run.lan_port)
 
 
@@ -118,6 +121,8 @@ class _Run:
         self._engine: Path
         self._pulumi: Pulumi
         self._environ: dict[str, str]
+        self._host: WaitingHost | None = None
+        self.ending = ExitStack()
         self._archives: dict[str, Path]
 
     def steps(self) -> list[Step]:
@@ -228,6 +233,8 @@ class _Run:
         if self.options.take_over:
             # The plugin's own setting, of every one of its providers.
             self._environ["PULUMI_K8S_ENABLE_PATCH_FORCE"] = "true"
+        if plugins.host is not None:
+            self._host = self.ending.enter_context(WaitingHost(plugins.host, self._environ))
         return plugins.source
 
     def start_cluster(self, display: Display) -> str:
@@ -261,7 +268,8 @@ class _Run:
         self._pulumi = Pulumi(self._engine, self.workspace, self.options.stack, self._environ)
         for sentence in mend(self._pulumi, self.settings, display):
             display.line(sentence)
-        self.outcome = plan(self._pulumi, display, refresh=self.options.refresh)
+        self.outcome = plan(self._pulumi, display, refresh=self.options.refresh, host=self._host)
+        self.ending.close()
         if not self.options.preview_only:
             show_plan(self.outcome, display)
         return "nothing to change" if self.outcome.is_unchanged else self.outcome.planned

@@ -8,6 +8,6 @@ from pathlib import Path
 # The engine runs this folder, as it runs the programs'.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from policy.pack import build_pack  # only now can it be found
+from policy.serve import serve  # only now can it be found
 
-build_pack()
+serve()

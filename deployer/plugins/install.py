@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from deployer.fetch.attempts import failed_lately, remember_failure
 from deployer.fetch.download import download_archive, extract_files
 from deployer.fetch.errors import DownloadError
 from deployer.fetch.gomod import module_dir
+from deployer.files import program
 from deployer.report import Report
 from deployer.versions import load_versions, machine_arch, machine_os
 from deployer.workspace import Workspace
@@ -24,10 +23,6 @@ from deployer.workspace import Workspace
 _HOST = "pulumi-language-python"
 _EXEC = "pulumi-language-python-exec"
 _SDK = "github.com/pulumi/pulumi/sdk/v3"
-# Runs a plugin of this checkout by its Python, whatever PYTHONPATH, user site or working directory say.
-_SHIM = """#!/bin/sh
-exec {python} -I -c {code} "$@"
-"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,7 @@ class Plugins:
         reason: why the stand-ins serve, or "".
         path_entries: folders to put before PATH for the engine: none, all plugins lie in its home.
         environment: what the engine's environment needs, so that it takes these plugins and no others.
+        host: the executable of our language host, where it is ours.
     """
 
     source: Literal["official", "stand-in"]
@@ -47,6 +43,7 @@ class Plugins:
     reason: str = ""
     path_entries: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    host: Path | None = None
 
 
 def install_plugins(workspace: Workspace, report: Report) -> Plugins:
@@ -63,15 +60,14 @@ def install_plugins(workspace: Workspace, report: Report) -> Plugins:
     """
     reason = _fetch_official(workspace.cache, report)
     for name, entry in load_versions()["plugins"].items():
-        program = f"pulumi-resource-{name}"
+        executable = f"pulumi-resource-{name}"
         folder = workspace.pulumi_home / "plugins" / f"resource-{name}-v{entry['version']}"
         if reason:
-            _write_shim(folder / program, f"deployer.plugins.{name}", workspace.root)
+            _write_shim(folder / executable, f"deployer.plugins.{name}", workspace.root)
         else:
-            _link(_official(workspace.cache, name, entry) / program, folder / program)
+            _link(_official(workspace.cache, name, entry) / executable, folder / executable)
     bundled = (_engine_folder(workspace.cache) / _HOST).exists()  # the engine prefers it to what is in its home
-    if not bundled:
-        _install_host(workspace, report)
+    host = None if bundled else _install_host(workspace, report)
     environment = {"PULUMI_HOME": str(workspace.pulumi_home), "PULUMI_IGNORE_AMBIENT_PLUGINS": "true"}
     if reason:
         environment["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
@@ -80,17 +76,19 @@ def install_plugins(workspace: Workspace, report: Report) -> Plugins:
         language="official" if bundled else "stand-in",
         reason=reason,
         environment=environment,
+        host=host,
     )
 
 
-def _install_host(workspace: Workspace, report: Report) -> None:
-    """Write our language host and, beside it, Pulumi's own start-up file."""
+def _install_host(workspace: Workspace, report: Report) -> Path:
+    """Write our language host and, beside it, Pulumi's own start-up file; return the host."""
     version = load_versions()["engine"]["version"]
     folder = workspace.pulumi_home / "plugins" / f"language-python-v{version}"
     _write_shim(folder / _HOST, "deployer.plugins.language", workspace.root)
     if not (folder / _EXEC).exists():
         report.note("fetching Pulumi's start-up file for Python programs")
         _write(folder / _EXEC, _find_exec(workspace).read_text(encoding="utf-8"), mode=0o755)
+    return folder / _HOST
 
 
 def _find_exec(workspace: Workspace, *, on_path: bool = True) -> Path:
@@ -181,7 +179,7 @@ def _write_shim(path: Path, module: str, root: Path) -> None:
         f"import runpy, sys; sys.path.insert(0, {str(root)!r}); sys.argv[0] = {str(path)!r}; "
         f"runpy.run_module({module!r}, run_name='__main__')"
     )
-    _write(path, _SHIM.format(python=shlex.quote(sys.executable), code=shlex.quote(code)), mode=0o755)
+    _write(path, program(code), mode=0o755)
 
 
 def _write(path: Path, text: str, *, mode: int) -> None:

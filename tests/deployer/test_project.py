@@ -10,7 +10,7 @@ import yaml
 
 from deployer.errors import UsageError
 from deployer.project import load_checkpoint, passphrase_file, state_file, write_policy_pack, write_project
-from deployer.workspace import Workspace
+from deployer.workspace import ROOT, Workspace
 
 TRACKED = {"config": {"stampchat:place": "dev", "stampchat:replicas": 2}}
 
@@ -42,18 +42,18 @@ def test_what_only_this_checkout_knows_wins(workspace: Workspace) -> None:
 
 
 def test_the_policy_pack_runs_where_we_run(workspace: Workspace) -> None:
+    """By our Python, with the protocol alone; of the checkout only `deployer` has to be there besides."""
+    (workspace.root / "deployer").symlink_to(ROOT / "deployer")
     own = workspace.root / "policy"
     own.mkdir()
-    (own / "PulumiPolicy.yaml").write_text("description: ours\nruntime: python\n")
-    (own / "__main__.py").write_text("print('the pack of', __name__)\n")
+    (own / "__main__.py").write_text(
+        "import sys\nimport pulumi\nprint(__name__, sys.prefix, hasattr(pulumi, 'Resource'), sys.argv[1])\n"
+    )
 
-    folder = write_policy_pack(workspace)
+    pack = write_policy_pack(workspace)
 
-    pack = yaml.safe_load((folder / "PulumiPolicy.yaml").read_text())
-    assert pack["description"] == "ours"
-    assert pack["runtime"]["options"]["virtualenv"] == sys.prefix
-    done = subprocess.run([sys.executable, folder], capture_output=True, text=True, check=True)
-    assert done.stdout == "the pack of __main__\n"
+    done = subprocess.run([pack, "engine"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"__main__ {sys.prefix} False engine\n"
 
 
 def test_the_salt_that_the_engine_wrote_is_kept(workspace: Workspace) -> None:

@@ -53,4 +53,4 @@ def test_the_pack_asks_of_the_official_host_what_that_knows() -> None:
     assert set(pack) <= {"description", "runtime", "main", "version", "author", "website", "license"}
     assert pack["runtime"] == {"name": "python", "options": {"virtualenv": "../.venv"}}
     assert (PACK / pack["main"] / "__main__.py").exists()
-    assert "\npulumi-policy==" in (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "\npulumi==" in (ROOT / "requirements.lock").read_text(encoding="utf-8")

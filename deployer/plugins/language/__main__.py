@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from deployer.plugins.bare import lighten
 
 
@@ -15,6 +17,8 @@ def main() -> None:
     from deployer.plugins.rpc import serve
 
     programs = Programs()
+    if len(sys.argv) == 1:  # nobody waits for an answer yet
+        programs.prepare()
     serve(
         lambda engine: LanguageHost(engine, programs),
         language_pb2_grpc.add_LanguageRuntimeServicer_to_server,

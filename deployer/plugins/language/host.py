@@ -20,6 +20,7 @@ from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 from deployer.errors import DeployError
 from deployer.plugins.language.program import Programs, find_python
+from deployer.plugins.rpc import EngineLog
 from deployer.plugins.values import decode
 
 _EXEC = "pulumi-language-python-exec"
@@ -31,7 +32,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     """Run Python programs for the engine.
 
     Args:
-        engine: the engine's address.
+        engine: the engine's address; where it is not known yet, the engine says it with what it has run.
         programs: what starts and ends them.
     """
 
@@ -66,8 +67,14 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
-        command = [python, "-u", _find_exec(), *_flags(request, self._engine), _program(info), *request.args]
-        status = self._programs.wait(self._programs.start(command, cwd=info.program_directory, env=environment))
+        engine, args = (self._engine, request.args) if self._engine else (request.args[0], request.args[1:])
+        command = [python, "-u", _find_exec(), *_flags(request, engine), _program(info), *args]
+        if self._engine:
+            program = self._programs.start(command, cwd=info.program_directory, env=environment)
+        else:
+            program = self._programs.run(command, cwd=info.program_directory, env=environment)
+            _relay(program, EngineLog(engine))
+        status = self._programs.wait(program)
         if status == _ALREADY_SAID:
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse(error=f"the program exited with status {status}" if status else "")
@@ -129,6 +136,12 @@ def _find_exec() -> str:
     if not path.exists():
         raise DeployError(f"There is no {path}.", advice="Start the engine through `./stampchat`, which puts it there.")
     return str(path)
+
+
+def _relay(program: subprocess.Popen[bytes], log: EngineLog) -> None:
+    """Have the engine show what a program prints, until that ends; of a host that it started it reads our output."""
+    for line in program.stdout or ():
+        log.log(line.decode(errors="replace"))
 
 
 def _stream(program: subprocess.Popen[bytes]) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -45,6 +46,19 @@ def find_python(options: Mapping[str, Any], root: str) -> tuple[str, dict[str, s
     return str(python), {"VIRTUAL_ENV": str(folder), "PATH": path}
 
 
+# Loads what every program of ours loads, and is then the program that it is told to be.
+_PREPARED = """
+import json, os, runpy, sys
+import pulumi, pulumi.runtime, pulumi_kubernetes, pulumi_random
+told = json.loads(sys.stdin.readline())
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+os.environ.update(told["env"])
+sys.argv = told["argv"]
+sys.path[0] = os.path.dirname(sys.argv[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 class Programs:
     """Start programs, each in a process group of its own, and end them all at once."""
 
@@ -52,6 +66,29 @@ class Programs:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self._prepared: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Have a process load the SDK already, in which the first program of this very Python will run."""
+        command = [sys.executable, "-u", "-c", _PREPARED]
+        cwd, pipe = str(Path.cwd()), subprocess.PIPE
+        self._prepared = self.start(command, cwd=cwd, env={}, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT)
+
+    def run(self, command: Sequence[str], *, cwd: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a Python program whose output is to be read, in the process that is prepared if there is one.
+
+        Args:
+            command: the interpreter, -u, the program's file and its arguments.
+            cwd: its working directory; Pulumi's start-up file goes to the one that its arguments say.
+            env: what its environment has besides ours.
+        """
+        python, _unbuffered, *argv = command
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or prepared.stdin is None or python != sys.executable:
+            return self.start(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        with suppress(BrokenPipeError), prepared.stdin as told:
+            told.write(json.dumps({"argv": argv, "env": dict(env)}).encode() + b"\n")
+        return prepared
 
     def start(
         self,
@@ -59,6 +96,7 @@ class Programs:
         *,
         cwd: str,
         env: Mapping[str, str],
+        stdin: int | IO[bytes] | None = None,
         stdout: int | IO[bytes] | None = None,
         stderr: int | IO[bytes] | None = None,
     ) -> subprocess.Popen[bytes]:
@@ -68,12 +106,19 @@ class Programs:
             command: its argument vector; it holds no secret.
             cwd: its working directory.
             env: what its environment has besides ours.
+            stdin: where its input comes from; ours if None.
             stdout: where its output goes; ours if None.
             stderr: where its errors go; ours if None.
         """
         with self._lock:
             program = subprocess.Popen(
-                command, cwd=cwd, env=os.environ | env, stdout=stdout, stderr=stderr, start_new_session=True
+                command,
+                cwd=cwd,
+                env=os.environ | env,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
             )
             self._running.add(program)
             if self._closed:
