@@ -25,9 +25,8 @@ CLUSTER, GROUND = "the embedded cluster", "prod's ground"
 SIGNS = {"ground: Ground": GROUND, "pytest.mark.cluster": CLUSTER}
 # The fixture that is a group's cluster.
 SHARED = {GROUND: "ground", CLUSTER: "embedded_cluster"}
-JOURNEY = "tests/test_end_to_end.py"
-# Each brings up a cluster of its own: behind those that share one, so that no more than two run at once.
-OWN = (JOURNEY, "tests/grounds/test_up_elsewhere.py", "tests/grounds/test_without_network.py")
+# Each brings up a cluster of its own: behind prod's, which has ended by then, so that no more than two run at once.
+OWN = ("tests/test_end_to_end.py", "tests/grounds/test_up_elsewhere.py", "tests/grounds/test_without_network.py")
 LONGEST = (GROUND, CLUSTER, "tests/services/storage/", "tests/cli/test_launcher.py")
 # What a process may need to take a cluster down after Ctrl-C.
 TIDY_SECONDS = 300.0
@@ -40,7 +39,7 @@ def group_of(file: str) -> str:
     Args:
         file: its path from the root of the checkout.
     """
-    if file == JOURNEY:
+    if file in OWN:
         return GROUND
     path = ROOT / file
     text = path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -49,6 +49,7 @@ def test_it(): assert Path("ended").exists()
         ("tests/deployer/plugins/kubernetes/test_life.py", CLUSTER),
         ("tests/services/storage/test_plans.py", "tests/services/storage/"),
         ("tests/test_end_to_end.py", GROUND),
+        ("tests/grounds/test_up_elsewhere.py", GROUND),
         ("tests/prod/test_prod_deployment.py", GROUND),
         ("tests/prod/test_tls_issuing.py", CLUSTER),
         ("tests/services/test_web.py", "tests/services/test_web.py"),
@@ -71,7 +72,7 @@ def test_what_has_a_cluster_of_its_own_comes_behind_those_that_share_one() -> No
     files += ["tests/prod/test_prod_rolling.py"]
     items: list[Any] = [SimpleNamespace(nodeid=f"{file}::test") for file in files]
 
-    assert [files.index(item.nodeid.partition("::")[0]) for item in in_order(items)] == [3, 2, 1, 0]
+    assert [files.index(item.nodeid.partition("::")[0]) for item in in_order(items)] == [3, 0, 2, 1]
 
 
 def test_a_cluster_ends_behind_the_last_test_that_shares_it(tmp_path: Path) -> None:
