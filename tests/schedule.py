@@ -1,8 +1,9 @@
 """Share the tests out among several processes, so that what is started once is used by one of them.
 
-A group is a file, unless its tests share what takes long to make: then it is a folder, or all files that use one of the
-two clusters. The longest groups begin first, so that no process is left alone with one at the end. A cluster ends with
-the last test that needs it: one that idles to the end of the run takes processor and memory from all the others.
+A group is a file, unless its tests share what takes long to make: then it is a folder, or all files that use a cluster
+for the same: prod's, the one for what manages clusters and objects, the one for whole stacks. The longest groups begin
+first, so that no process is left alone with one at the end. A cluster ends with the last test that needs it: one that
+idles to the end of the run takes processor and memory from all the others.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
 
 # A session fixture of each takes long: the original's million messages, built images, recordings, a browser.
 FOLDERS = ("tests/services/storage/", "tests/deployer/images/", "tests/stacks/", "tests/web/")
-CLUSTER, GROUND = "the embedded cluster", "prod's ground"
+CLUSTER, STACKS, GROUND = "the embedded cluster", "the embedded cluster for stacks", "prod's ground"
+# Of those that use the embedded cluster these are one half of the time, and put no stack into it.
+MANAGING = "tests/deployer/"
 # What a file says when it uses one of the clusters.
 SIGNS = {"ground: Ground": GROUND, "pytest.mark.cluster": CLUSTER}
 # The fixture that is a group's cluster.
-SHARED = {GROUND: "ground", CLUSTER: "embedded_cluster"}
+SHARED = {GROUND: "ground", CLUSTER: "embedded_cluster", STACKS: "embedded_cluster"}
 # Each brings up a cluster of its own: behind prod's, which has ended by then, so that no more than two run at once.
 OWN = ("tests/test_end_to_end.py", "tests/grounds/test_up_elsewhere.py", "tests/grounds/test_without_network.py")
-LONGEST = (GROUND, CLUSTER, "tests/services/storage/", "tests/cli/test_launcher.py")
+LONGEST = (GROUND, CLUSTER, STACKS, "tests/services/storage/", "tests/cli/test_launcher.py")
 # What a process may need to take a cluster down after Ctrl-C.
 TIDY_SECONDS = 300.0
 
@@ -45,7 +48,7 @@ def group_of(file: str) -> str:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     for sign, cluster in SIGNS.items():
         if sign in text:
-            return cluster
+            return STACKS if cluster == CLUSTER and not file.startswith(MANAGING) else cluster
     return next((folder for folder in FOLDERS if file.startswith(folder)), file)
 
 
