@@ -26,7 +26,7 @@ def ground():
     yield Path("ended")
     Path("ended").touch()
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kube(ground):
     yield ground
     assert not ground.exists(), "it ended before what stands on it"
