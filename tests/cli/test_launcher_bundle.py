@@ -17,6 +17,8 @@ from tests.deployer.bundle.parts import PACKAGE, lock_of, make_bundle, make_whee
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTS = f"import {PACKAGE}\n{SAYS}"
 
+pytestmark = pytest.mark.usefixtures("_quickly")
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
@@ -40,13 +42,15 @@ def bundle(checkout: Path, tmp_path: Path) -> Path:
 
 def start(checkout: Path, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [str(checkout / "stampchat"), *args]
-    own = {"STAMPCHAT_PYTHON": sys.executable, "STAMPCHAT_CACHE": str(checkout / "cache"), **environ}
+    # One alone, the quick one: a machine's others may be of the version that a test says it lacks.
+    found = shutil.which("python3") or sys.executable
+    own = {"STAMPCHAT_PYTHON": found, "STAMPCHAT_CACHE": str(checkout / "cache"), **environ}
     return subprocess.run(command, cwd="/", env=environment(**own), capture_output=True, text=True, check=False)
 
 
 def test_the_environment_comes_out_of_the_bundle(checkout: Path, bundle: Path) -> None:
     """No registry has this package."""
-    first = start(checkout, "up", STAMPCHAT_BUNDLE=str(bundle))
+    first = start(checkout, "up", STAMPCHAT_BUNDLE=str(bundle), STAMPCHAT_PYTHON=sys.executable)
     second = start(checkout, "up", STAMPCHAT_BUNDLE=str(bundle))
 
     assert first.stdout == f"{checkout}/.venv up\n", first.stderr

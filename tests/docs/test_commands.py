@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,15 @@ def commands(page: Path) -> list[str]:
     return [match[1].strip().rstrip(".,:") for match in COMMAND.finditer(text) if match[1].strip()]
 
 
+@functools.cache
+def command_line() -> Any:
+    """Build the tree of verbs, once: it takes longer than to look something up in it."""
+    return typer.main.get_command(app)
+
+
 def problem(words: list[str]) -> str:
     """Say why the command line would not take some words, or nothing."""
-    command: Any = typer.main.get_command(app)
+    command = command_line()
     options: set[str] = set()
     for word in [part for part in hoist(words) if part not in ("--debug", "--quiet", "-q")]:
         if word.startswith("-") and len(word) > 1:

@@ -65,7 +65,8 @@ class Databases:
     async def make(self, *, template: str = "template1") -> DatabaseSettings:
         """Make one, as a copy of another to which nobody is connected."""
         name = f"test_{secrets.token_hex(6)}"
-        await self.admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Copied as files: writing all of it to the log as well takes half as long again.
+        await self.admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         self.made.append(name)
         return DatabaseSettings(url=Secret(self.server.url(name)), pool_size=5, migrate_seconds=60)
 

@@ -20,6 +20,11 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 # Of postmaster.pid: the key and the number of the shared memory.
 SEGMENT_LINE = 6
+# A file system in memory. Most of what a test's own database costs is making and removing its 300 files.
+MEMORY = Path("/dev/shm")  # there is no other
+# What has to be free of it: a million messages and their copies are some of it.
+MEMORY_BYTES = 8 << 30
+NAME = "stampchat-pg-"
 # Durable enough for a process that is killed; only a machine that loses power would need more.
 USUAL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
 
@@ -38,7 +43,7 @@ class Binaries:
 
 
 class PostgresServer:
-    """Own a server in a temporary folder; it listens on a Unix socket alone and trusts whoever reaches that.
+    """Own a server in temporary folders; it listens on a Unix socket alone and trusts whoever reaches that.
 
     Postgres refuses to run as root, so root starts it as `nobody`, who must be able to read the binaries.
 
@@ -48,8 +53,9 @@ class PostgresServer:
     """
 
     def __init__(self, settings: Mapping[str, str] | None = None, *, binaries: Binaries | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="stampchat-pg-", dir="/tmp"))
-        self.data = self.folder / "data"
+        self.folder = Path(tempfile.mkdtemp(prefix=NAME, dir="/tmp"))
+        self._place = make_place(self.folder)
+        self.data = self._place / "data"
         self.settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.folder),
@@ -65,7 +71,7 @@ class PostgresServer:
 
     def make(self) -> None:
         """Make the cluster when there is none."""
-        give(self.folder)
+        self._give()
         if not (self.data / "PG_VERSION").exists():
             self._run(
                 "initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"
@@ -73,7 +79,7 @@ class PostgresServer:
 
     def copy(self, primary: PostgresServer) -> None:
         """Become the standby of a running server."""
-        give(self.folder)
+        self._give()
         self._run(
             "pg_basebackup", "-D", str(self.data), "-h", str(primary.folder), "-U", "postgres", "-R", "-c", "fast"
         )
@@ -135,6 +141,7 @@ class PostgresServer:
         """End the server and forget its data."""
         self.end()
         shutil.rmtree(self.folder)
+        shutil.rmtree(self._place, ignore_errors=True)  # it may have been within
 
     def url(self, database: str, *, user: str = "postgres") -> str:
         """Return the address of one database."""
@@ -144,6 +151,10 @@ class PostgresServer:
     def log(self) -> str:
         """Return what the server has logged."""
         return (self.folder / "log").read_text(errors="replace")
+
+    def _give(self) -> None:
+        for folder in {self.folder, self._place}:
+            give(folder)
 
     def _forget_memory(self) -> None:
         """Remove the segment of shared memory that a killed server leaves behind; its lock file names it."""
@@ -197,6 +208,34 @@ class PostgresServer:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("Postgres did not start:\n" + self.log())
             time.sleep(0.05)
+
+
+def make_place(folder: Path, *, memory: Path = MEMORY) -> Path:
+    """Return where a server's data goes: a new folder in memory that names its owner, or the server's own.
+
+    Args:
+        folder: the server's own.
+        memory: a file system in memory.
+    """
+    if not os.access(memory, os.W_OK) or min(_free(memory), _available()) < MEMORY_BYTES:
+        return folder
+    for left in memory.glob(f"{NAME}*"):
+        # Whoever is killed removes nothing, and this is memory.
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{NAME}{os.getpid()}-", dir=memory))
+
+
+def _free(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def _available() -> int:
+    """Return the bytes of memory that can be had; none where that is not told."""
+    told = Path("/proc/meminfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), 0)
 
 
 def as_nobody() -> dict[str, Any]:

@@ -29,8 +29,11 @@ LOCK = "SELECT pg_advisory_lock(1001, hashtext((SELECT uid FROM users LIMIT 1)))
 
 
 @pytest.fixture
-async def auth(settings: AuthSettings, deletion: DeletionDouble, run_service: RunService) -> Running:
-    """Run the service in this process, beside the stand-ins."""
+async def auth(
+    settings: AuthSettings, deletion: DeletionDouble, run_service: RunService, monkeypatch: pytest.MonkeyPatch
+) -> Running:
+    """Run the service in this process, beside the stand-ins; it looks often for what is still to be deleted."""
+    monkeypatch.setattr("services.auth.accounts.POLL_SECONDS", 0.1)
     stood_in = replace(
         settings,
         chat_internal_url=f"{deletion.url}/chat",
