@@ -28,7 +28,7 @@ export class MessageList {
     this.scroller = h("div", { class: "scroller", role: "region", "aria-label": "Messages", onscroll: () => this.#scrolled() }, this.list);
     this.down = h("button", { class: "down", type: "button", hidden: true, onclick: () => this.toEnd() }, "New messages");
     this.element = h("div", { class: "conversation" }, this.scroller, this.down);
-    this.#offs = [room.on("messages", () => this.draw()), room.on("people", () => this.draw())];
+    this.#offs = [room.on("messages", () => this.draw()), room.on("people", () => this.draw()), room.on("forgotten", () => this.#load(false))];
     this.#size = new ResizeObserver(() => this.#follows && this.#pin());
     this.#size.observe(this.scroller);
     this.#size.observe(this.list);
@@ -81,6 +81,8 @@ export class MessageList {
     const [start, end] = this.#window(messages);
     const anchor = this.#follows ? null : this.#anchor();
     const shown = new Set();
+    const unsent = this.rooms.unsent(this.room);
+    const thrown = unsent.filter((item) => item.stamp);
     let place = this.top;
     const put = (key, message, above, extra) => {
       const row = this.#rows.get(key) ?? new Row(key, this.room, this.actions);
@@ -94,9 +96,9 @@ export class MessageList {
       const message = messages[index];
       const above = messages[index - 1];
       const isFirstNew = message.id > this.newAfter && (above?.id ?? 0) <= this.newAfter;
-      put(this.#key(message), message, above, { isFirstNew });
+      put(this.#key(message), message, above, { isFirstNew, thrown });
     }
-    if (end === messages.length) this.#putWaiting(put, messages.at(-1));
+    if (end === messages.length) this.#putWaiting(put, messages.at(-1), unsent);
     this.#forget(shown);
     this.#sortRows(shown);
     this.#drawTop(start);
@@ -106,9 +108,9 @@ export class MessageList {
     this.down.hidden = this.#follows || (end === messages.length && !this.room.unread);
   }
 
-  #putWaiting(put, above) {
-    for (const item of this.rooms.unsent(this.room)) {
-      if (this.room.messages.some((message) => message.client_id === item.id)) continue;
+  #putWaiting(put, above, unsent) {
+    for (const item of unsent) {
+      if (item.stamp || this.room.messages.some((message) => message.client_id === item.id)) continue;
       const message = { id: 0, rev: 0, body: item.body, type: "chat", member_id: this.room.me, inserted_at: item.at, stamps: [] };
       put(`own ${item.id}`, message, above, { waits: item });
       above = message;

@@ -11,6 +11,11 @@ const banner = h("p", { class: "banner", role: "status", hidden: true });
 const notes = h("div", { class: "notes" });
 place.append(banner, notes);
 
+/** Stand in a dialog while it is open: what is outside of it is neither seen nor heard. */
+export function standIn(dialog) {
+  (dialog ?? document.body).append(place, announcer);
+}
+
 /** Say something for as long as it holds; nothing takes it away. */
 export function setBanner(text) {
   if (banner.textContent !== text) banner.textContent = text;

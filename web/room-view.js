@@ -1,10 +1,11 @@
 // One room as it is seen: its head, the conversation, the tray of stamps, and where one writes.
 
 import { Composer } from "./composer.js";
-import { confirm, invite, people } from "./dialogs.js";
+import { confirm, invite, rename, report } from "./dialogs.js";
 import { h, icon, ICONS, said } from "./dom.js";
 import { MessageList } from "./message-list.js";
-import { announce, note, noteFailure } from "./notices.js";
+import { announce, noteFailure } from "./notices.js";
+import { people } from "./people.js";
 import { Throwing } from "./throwing.js";
 import { Tray } from "./tray.js";
 
@@ -41,6 +42,7 @@ export class RoomView {
     this.element = h("main", { class: "room", "aria-labelledby": "room-heading" }, this.#head(), this.list.element, this.tray.element, this.composer.element);
     this.element.addEventListener("keydown", (event) => this.#escape(event));
     this.#listen();
+    this.#showName();
     this.#showPeople();
   }
 
@@ -69,11 +71,13 @@ export class RoomView {
     this.heading = said(this.room.name, "h1", { id: "room-heading", tabindex: "-1" });
     this.about = h("p", { class: "about" });
     const button = (label, name, act) => h("button", { type: "button", class: "tool", title: label, onclick: act }, icon(...ICONS[name]), h("span", { class: "label" }, label));
+    this.renaming = button("Rename", "edit", () => rename(this.room, this.rooms));
     return h("header", { class: "head-bar" },
       h("button", { type: "button", class: "tool back", title: "All rooms", onclick: () => this.back() }, icon(...ICONS.back), h("span", { class: "sr" }, "All rooms")),
       h("div", { class: "titles" }, this.heading, this.about),
-      button("People", "people", () => people(this.room)),
-      button("Invite", "invite", () => invite(this.room)),
+      this.renaming,
+      button("People", "people", () => people(this.room, this.rooms)),
+      button("Invite", "invite", () => invite(this.room, this.rooms)),
       button("Leave", "leave", () => this.leave(this.room)));
   }
 
@@ -86,7 +90,7 @@ export class RoomView {
       () => document.removeEventListener("visibilitychange", seen),
       () => removeEventListener("focus", seen),
       room.on("people", () => this.#showPeople()),
-      room.on("changed", () => (this.heading.textContent = room.name)),
+      room.on("changed", () => this.#showName()),
       room.on("said", (message) => this.#heard(message)),
       room.on("joined", () => (this.#readSoon(), this.#showPeople())),
     );
@@ -97,6 +101,11 @@ export class RoomView {
     if (this.room.isMine(message) || document.visibilityState !== "visible") return;
     const words = message.body.slice(0, SAID_LENGTH);
     announce(message.type === "chat" ? `${this.room.nameOf(message.member_id)}: ${words}` : words);
+  }
+
+  #showName() {
+    if (this.heading.textContent !== this.room.name) this.heading.textContent = this.room.name;
+    this.renaming.hidden = this.room.owner !== this.room.me;
   }
 
   #showPeople() {
@@ -128,7 +137,7 @@ export class RoomView {
   }
 
   #say(text) {
-    this.rooms.say(this.room, text);
+    this.rooms.say(this.room, { body: text });
     this.line.typing(false);
     this.list.toEnd();
     this.list.newAfter = Infinity;
@@ -142,7 +151,13 @@ export class RoomView {
   }
 
   async #edit(message, body) {
-    await this.line.ask("edit", { message_id: message.id, message: body }).catch(noteFailure);
+    try {
+      await this.line.ask("edit", { message_id: message.id, message: body });
+    } catch (failure) {
+      noteFailure(failure);
+      // What was written is not lost with the attempt.
+      if (!this.room.get(message.id)?.deleted) this.composer.edit(message, body);
+    }
   }
 
   #editLast() {
@@ -174,13 +189,13 @@ export class RoomView {
   #aimed = null;
   #landed = null;
 
-  async #throw(row, stamp) {
+  #throw(row, stamp) {
     if (!row?.message.id) return;
     // One sees it land: the buttons, and what they uncover, wait until one points at something else.
     this.#deactivate();
     this.#landed = row;
     announce(`Thrown: ${stamp.word}, at ${Math.round(stamp.strength * 100)} percent.`);
-    await this.line.stamp(row.message.id, stamp).catch((failure) => note(failure.message));
+    this.rooms.say(this.room, { stamp: { messageId: row.message.id, ...stamp } });
   }
 
   #focusMessage(message) {
@@ -200,6 +215,7 @@ export class RoomView {
       stamp: button("Stamp it", "stamp", (row) => ((this.#aimed = row), this.tray.focus())),
       edit: button("Change", "edit", (row) => this.composer.edit(row.message)),
       remove: button("Delete", "remove", (row) => this.#remove(row.message)),
+      report: button("Report", "report", (row) => report(this.rooms, "Report this message", { message_id: row.message.id })),
     };
     this.actions = h("div", { class: "actions", role: "group", "aria-label": "This message" }, ...Object.values(this.buttons));
     const { list } = this.list;
@@ -228,6 +244,7 @@ export class RoomView {
     this.buttons.stamp.hidden = !row.canBeStamped;
     this.buttons.edit.hidden = !this.room.mayEdit(row.message);
     this.buttons.remove.hidden = !this.room.mayDelete(row.message);
+    this.buttons.report.hidden = row.message.deleted || this.room.isMine(row.message);
     if (Object.values(this.buttons).every((each) => each.hidden)) this.actions.remove();
     else row.element.append(this.actions);
   }

@@ -13,9 +13,10 @@ export function shapeOf(strength, side = 1) {
 }
 
 /** Make a stamp that lies on a message; x and y are parts of the message's width and height. */
-export function drawStamp({ id, member_id: member, word, x_pos: x, y_pos: y, strength }) {
+export function drawStamp({ id, client_id: client, member_id: member, word, x_pos: x, y_pos: y, strength }) {
   const element = h("span", { class: `stamp ink-${inkOf(member)}` }, h("bdi", { dir: "auto" }, word));
-  const { turn, size } = shapeOf(strength, id % 2 ? 1 : -1);
+  // Its sender draws it before it has an id of the service's.
+  const { turn, size } = shapeOf(strength, Number.parseInt((client ?? String(id)).at(-1), 16) % 2 ? 1 : -1);
   setShape(element, turn, size);
   element.style.setProperty("--x", `${100 * within(x)}%`);
   element.style.setProperty("--y", `${100 * within(y)}%`);
