@@ -29,7 +29,7 @@ export class MessageList {
     this.down = h("button", { class: "down", type: "button", hidden: true, onclick: () => this.toEnd() }, "New messages");
     this.element = h("div", { class: "conversation" }, this.scroller, this.down);
     this.#offs = [room.on("messages", () => this.draw()), room.on("people", () => this.draw()), room.on("forgotten", () => this.#load(false))];
-    this.#size = new ResizeObserver(() => this.#follows && this.#pin());
+    this.#size = new ResizeObserver(() => this.#resized());
     this.#size.observe(this.scroller);
     this.#size.observe(this.list);
     if (!room.isLoaded) this.#load(false);
@@ -37,6 +37,7 @@ export class MessageList {
   }
 
   #size;
+  #height = 0;
 
   close() {
     for (const off of this.#offs) off();
@@ -180,6 +181,14 @@ export class MessageList {
     const { scrollHeight, clientHeight } = this.scroller;
     const isShort = clientHeight > 0 && scrollHeight <= clientHeight + 1;
     if (isShort && this.room.messages.length && !this.room.hasStart && !this.failed) this.#load(true);
+  }
+
+  /** What is in sight stays there when a banner, the text that one writes or a keyboard takes some of the room. */
+  #resized() {
+    const height = this.scroller.clientHeight;
+    if (this.#follows) this.#pin();
+    else if (height !== this.#height) this.scroller.scrollTop += this.#height - height;
+    this.#height = height;
   }
 
   #pin() {

@@ -1,6 +1,6 @@
-// Who is in a room, and what one may do about them: block, report, and as the room's owner remove.
+// Who is in a room, and what one may do about them: block, report, and as the room's owner remove, or rename it.
 
-import { confirm, initial, open, report } from "./dialogs.js";
+import { confirm, initial, open, rename, report } from "./dialogs.js";
 import { h, icon, ICONS, said } from "./dom.js";
 import { note, noteFailure } from "./notices.js";
 import { inkOf } from "./stamp.js";
@@ -31,6 +31,7 @@ export function people(room, rooms) {
     h("h3", {}, `Here now: ${here.length}`),
     h("ul", { class: "people" }, here.map(one)),
     ...(others.length ? [h("h3", {}, "Not here, or gone"), h("ul", { class: "people" }, others.map(one))] : []),
+    ...(room.owner === room.me ? [h("button", { type: "button", class: "link", onclick: () => rename(room, rooms) }, "Rename this room")] : []),
   ]);
 }
 
@@ -43,7 +44,7 @@ async function about(member, room, rooms, blocked) {
     return [
       h("p", {}, isBlocked ? "You do not see what they say and stamp." : "Block them, and you no longer see what they say and stamp, in any room. They are not told."),
       h("div", { class: "buttons" },
-        room.owner === room.me && button("remove", "Remove from this room", "danger"),
+        room.owner === room.me && button("remove", "Remove from room", "danger"),
         button("report", "Report"),
         button("block", isBlocked ? "Unblock" : "Block")),
     ];

@@ -1,7 +1,7 @@
 // One room as it is seen: its head, the conversation, the tray of stamps, and where one writes.
 
 import { Composer } from "./composer.js";
-import { confirm, invite, rename, report } from "./dialogs.js";
+import { confirm, invite, report } from "./dialogs.js";
 import { h, icon, ICONS, said } from "./dom.js";
 import { MessageList } from "./message-list.js";
 import { announce, noteFailure } from "./notices.js";
@@ -42,7 +42,6 @@ export class RoomView {
     this.element = h("main", { class: "room", "aria-labelledby": "room-heading" }, this.#head(), this.list.element, this.tray.element, this.composer.element);
     this.element.addEventListener("keydown", (event) => this.#escape(event));
     this.#listen();
-    this.#showName();
     this.#showPeople();
   }
 
@@ -71,11 +70,9 @@ export class RoomView {
     this.heading = said(this.room.name, "h1", { id: "room-heading", tabindex: "-1" });
     this.about = h("p", { class: "about" });
     const button = (label, name, act) => h("button", { type: "button", class: "tool", title: label, onclick: act }, icon(...ICONS[name]), h("span", { class: "label" }, label));
-    this.renaming = button("Rename", "edit", () => rename(this.room, this.rooms));
     return h("header", { class: "head-bar" },
       h("button", { type: "button", class: "tool back", title: "All rooms", onclick: () => this.back() }, icon(...ICONS.back), h("span", { class: "sr" }, "All rooms")),
       h("div", { class: "titles" }, this.heading, this.about),
-      this.renaming,
       button("People", "people", () => people(this.room, this.rooms)),
       button("Invite", "invite", () => invite(this.room, this.rooms)),
       button("Leave", "leave", () => this.leave(this.room)));
@@ -90,7 +87,7 @@ export class RoomView {
       () => document.removeEventListener("visibilitychange", seen),
       () => removeEventListener("focus", seen),
       room.on("people", () => this.#showPeople()),
-      room.on("changed", () => this.#showName()),
+      room.on("changed", () => (this.heading.textContent = room.name)),
       room.on("said", (message) => this.#heard(message)),
       room.on("joined", () => (this.#readSoon(), this.#showPeople())),
     );
@@ -101,11 +98,6 @@ export class RoomView {
     if (this.room.isMine(message) || document.visibilityState !== "visible") return;
     const words = message.body.slice(0, SAID_LENGTH);
     announce(message.type === "chat" ? `${this.room.nameOf(message.member_id)}: ${words}` : words);
-  }
-
-  #showName() {
-    if (this.heading.textContent !== this.room.name) this.heading.textContent = this.room.name;
-    this.renaming.hidden = this.room.owner !== this.room.me;
   }
 
   #showPeople() {
@@ -119,7 +111,7 @@ export class RoomView {
     }
     this.about.classList.remove("typing");
     const others = [...room.present].filter((id) => id !== room.me).map((id) => room.nameOf(id));
-    if (!this.line.isOpen || !others.length) this.about.textContent = this.line.isOpen ? "Nobody else is here just now" : "";
+    if (!this.line.isOpen || !others.length) this.about.textContent = this.line.isOpen ? "Nobody else here" : "";
     else this.about.replaceChildren(h("span", { class: "dot", "aria-hidden": "true" }), ...names(others), others.length > 3 ? ` and ${others.length - 3} more are here` : others.length === 1 ? " is here" : " are here");
   }
 

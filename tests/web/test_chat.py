@@ -59,7 +59,7 @@ def test_who_types_and_who_is_there(two: tuple[Person, Person]) -> None:
 
     grace.page.close()
     ada.page.keyboard.press("Escape")
-    ada.page.locator(".about", has_text="Nobody else is here").wait_for()
+    ada.page.locator(".about", has_text="Nobody else here").wait_for()
 
 
 def test_the_list_tells_what_happens_elsewhere(person: MakePerson) -> None:
