@@ -1,7 +1,7 @@
 // One row of the conversation. It is drawn anew only when its message, or what stands above it, has changed.
 
 import { h, said } from "./dom.js";
-import { describeStamps, drawStamp, inkOf } from "./stamp.js";
+import { describeStamps, drawStamp, inkOf, land } from "./stamp.js";
 import { dayNumber, dayOf, parse, timeOf, wholeOf } from "./time.js";
 
 const LONG = 1500;
@@ -118,7 +118,7 @@ export class Row {
     for (const [key, element] of this.#stamps) if (!all.has(key)) element.remove(), this.#stamps.delete(key);
     for (const [key, stamp] of all) {
       const element = this.#stamps.get(key) ?? this.layer.appendChild(drawStamp(stamp));
-      if (!this.#stamps.has(key) && !this.#isFirst) element.classList.add("lands");
+      if (!this.#stamps.has(key) && !this.#isFirst) land(element);
       element.classList.toggle("waits", !stamp.id);
       this.#stamps.set(key, element);
     }
