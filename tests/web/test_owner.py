@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.web.conftest import MakePerson
 from tests.web.person import Person
 
 
-def open_about(person: Person, name: str) -> None:
+def open_about(person: Person, name: str) -> Any:
     person.page.get_by_role("button", name="People", exact=True).click()
     person.page.get_by_role("button", name=f"About {name}").click()
-    person.page.get_by_role("dialog", name=name).wait_for()
+    dialog = person.page.get_by_role("dialog", name=name)
+    dialog.wait_for()
+    return dialog
 
 
 def test_block_and_unblock(person: MakePerson) -> None:
@@ -23,8 +27,7 @@ def test_block_and_unblock(person: MakePerson) -> None:
     ada.sees("buy my things")
     ada.await_stamps("nice weather", 1)
 
-    open_about(ada, "Eve")
-    ada.page.get_by_role("button", name="Block").click()
+    open_about(ada, "Eve").get_by_role("button", name="Block").click()
     ada.is_told("Eve is blocked.")
     ada.page.locator(".people li", has_text="Eve").get_by_text("blocked").wait_for()
     ada.page.keyboard.press("Escape")
@@ -36,8 +39,7 @@ def test_block_and_unblock(person: MakePerson) -> None:
     assert ada.stamps("nice weather") == []
     eve.sees("quiet here")
 
-    open_about(ada, "Eve")
-    ada.page.get_by_role("button", name="Unblock").click()
+    open_about(ada, "Eve").get_by_role("button", name="Unblock").click()
     ada.is_told("Eve is no longer blocked.")
     ada.page.keyboard.press("Escape")
     ada.sees("are you there?")
@@ -59,8 +61,7 @@ def test_report(two: tuple[Person, Person]) -> None:
     ada.page.keyboard.press("Tab")
     ada.page.keyboard.press("Enter")
     ada.is_told("Reported; thank you.")
-    open_about(ada, "Grace")
-    ada.page.get_by_role("button", name="Report").click()
+    open_about(ada, "Grace").get_by_role("button", name="Report").click()
     ada.page.get_by_label("What is wrong?").fill("She says bad things.")
     ada.page.get_by_role("dialog", name="Report this person").get_by_role("button", name="Report").click()
     ada.page.get_by_role("dialog", name="Report this person").wait_for(state="detached")
@@ -103,10 +104,8 @@ def test_rename_and_renew(two: tuple[Person, Person], person: MakePerson) -> Non
 def test_remove(two: tuple[Person, Person]) -> None:
     """Only the owner may; whoever is removed is told, and the others read it."""
     ada, grace = two
-    open_about(grace, "Ada")
-    assert grace.page.get_by_role("button", name="Remove from room").count() == 0
-    open_about(ada, "Grace")
-    ada.page.get_by_role("button", name="Remove from room").click()
+    assert open_about(grace, "Ada").get_by_role("button", name="Remove from room").count() == 0
+    open_about(ada, "Grace").get_by_role("button", name="Remove from room").click()
     ada.page.get_by_role("dialog", name="Remove Grace?").get_by_role("button", name="Remove").click()
 
     grace.is_told("You are no longer in Road trip.")
