@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import base64
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +90,9 @@ def main() -> None:
             if options.picture:
                 take_picture(browser, site, options.picture)
             else:
-                rows = [*first_load(browser, site), *with_two(browser, site)]
-                print(
-                    "\n".join(
-                        ["| what | measured |", "| --- | --- |", *(f"| {what} | {said} |" for what, said in rows)]
-                    )
-                )
+                print("| what | measured |\n| --- | --- |")
+                for what, said in chain(first_load(browser, site), with_two(browser, site)):
+                    print(f"| {what} | {said} |", flush=True)
         finally:
             browser.close()
             site.stop()
@@ -119,15 +117,18 @@ def first_load(browser: Any, site: Site) -> list[Row]:
     ]
 
 
-def with_two(browser: Any, site: Site) -> list[Row]:
+def with_two(browser: Any, site: Site) -> Iterator[Row]:
     """Measure what takes two people."""
     ada = Person(browser.new_context(viewport=WIDE).new_page(), f"{site.url}/", "Ada").log_in()
     link = ada.make_room("Measured")
     grace = Person(browser.new_context(viewport=WIDE).new_page(), f"{site.url}/", "Grace").log_in(link)
     grace.see_room("Measured")
     topic = link.rpartition("/")[2]
-    rows = [keys(ada, grace), axe(ada), stamps(site, grace, topic), *crowd(site, grace, topic)]
-    return [*rows, *memory(site, grace, topic)]
+    yield keys(ada, grace)
+    yield axe(ada)
+    yield stamps(site, grace, topic)
+    yield from crowd(site, grace, topic)
+    yield from memory(site, grace, topic)
 
 
 def keys(ada: Person, grace: Person) -> Row:
@@ -179,23 +180,19 @@ def stamps(site: Site, grace: Person, topic: str) -> Row:
     return f"frames while {STAMPS} stamps land", take_frames(grace)
 
 
-def crowd(site: Site, grace: Person, topic: str) -> list[Row]:
+def crowd(site: Site, grace: Person, topic: str) -> Iterator[Row]:
     """Watch the frames while a room fills up, and while one goes up through all of it."""
     bob = site.log_in("Bob")
     grace.page.evaluate(NOTE_FRAMES)
     say_many(site, bob, topic, [f"one of {CROWD}: {number}" for number in range(CROWD)])
     grace.sees(f"one of {CROWD}: {CROWD - 1}")
-    filling = take_frames(grace)
+    yield f"frames while {CROWD:,} messages come, 150 a second", take_frames(grace)
     grace.page.reload()
     grace.see_room("Measured")
     grace.sees(f"one of {CROWD}: {CROWD - 1}")
     grace.page.evaluate(NOTE_FRAMES)
     grace.page.evaluate(SCROLL_UP)
-    rising = take_frames(grace)
-    return [
-        (f"frames while {CROWD:,} messages come, 150 a second", filling),
-        ("frames while one scrolls up through all of them, 120 pixels a frame", rising),
-    ]
+    yield "frames while one scrolls up through all of them, 120 pixels a frame", take_frames(grace)
 
 
 def take_frames(person: Person) -> str:
