@@ -50,7 +50,8 @@ def record(lines: Sequence[tuple[float, Text]], title: str, *, columns: int = CO
     )
     style = (
         "<style>@media (prefers-reduced-motion: no-preference) {\n"
-        f"@keyframes appear {{ from {{ opacity: 0 }} }}\n.{name}-matrix text {{ animation: appear 1ms backwards }}\n"
+        # Of less weight than the delays, which it would set back.
+        f"@keyframes appear {{ from {{ opacity: 0 }} }}\ntext {{ animation: appear 1ms backwards }}\n"
         f"{appear}\n}}</style>"
     )
     still = draw(Text("\n").join(line for _, line in lines), title, columns=columns, name=name)
