@@ -14,6 +14,8 @@ export class Rooms extends Emitter {
   #rooms = new Map();
   #lines = new Map();
   #soon = null;
+  #asked = 0;
+  #taken = 0;
   isLoaded = false;
 
   constructor(session, connection, outbox) {
@@ -50,7 +52,11 @@ export class Rooms extends Emitter {
   }
 
   async refresh() {
+    const asked = ++this.#asked;
     const { data } = await this.session.call("GET", "/chat/channels");
+    // Overtaken by a later one, it would take away a room that was made meanwhile, or bring back one that was left.
+    if (asked < this.#taken) return;
+    this.#taken = asked;
     const there = new Set(data.map((channel) => channel.id));
     for (const channel of data) this.#take(channel);
     for (const room of this.all) if (!there.has(room.id)) this.#remove(room);
@@ -84,6 +90,7 @@ export class Rooms extends Emitter {
 
   async leave(room) {
     await this.session.call("POST", "/chat/channels/leave", { channel_id: room.id });
+    this.#taken = ++this.#asked;
     this.#remove(room);
     this.emit("changed");
   }
