@@ -1,4 +1,4 @@
-"""Draw the README's pictures from what really runs: `up` of stack dev, then `top` while people chat.
+"""Draw the README's pictures from what really runs: a recording of `up` of stack dev, then `top` while people chat.
 
     .venv/bin/python bench/stills.py [--port N]       writes docs/up.svg and docs/top.svg
 
@@ -13,6 +13,8 @@ import json
 import secrets
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ GROUPS, PEOPLE = 4, 6
 # Messages that one person says, and how long she thinks in between.
 PAUSE = 0.5
 INTERVAL = "5"
+# Nobody watches a recording for as long as it took.
+FASTER = 4
 
 
 def main() -> None:
@@ -37,20 +41,33 @@ def main() -> None:
 
 
 def draw_up(port: int) -> None:
-    """Run `up`, and draw the lines that it leaves."""
+    """Run `up`, and draw the lines that it leaves, each when it came."""
     from rich.text import Text
 
-    from cli.still import draw
+    from cli.still import record
 
+    lines = [(0.0, Text("$ ./stampchat up"))]
+    for at, said in run_up(port):
+        line = Text(said)
+        line.highlight_regex(r"^  done", "green")
+        line.highlight_regex(r"https?://\S+", "bold")
+        lines.append((at / FASTER, line))
+    title = f"./stampchat up ({FASTER} times as fast)"
+    (ROOT / "docs" / "up.svg").write_text(record(lines, title), encoding="utf-8")
+
+
+def run_up(port: int) -> Iterator[tuple[float, str]]:
+    """Run `up`; yield its lines with the second in which each came."""
     command = ["./stampchat", "up", "--yes", "--port", str(port)]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    # Each of the resources, and what is under way, is more than a picture has room for.
-    steps, greeting = done.stdout.split("\n\n", 1)
-    lines = [line for line in steps.splitlines() if not line.startswith(("  ...", "         "))]
-    shown = Text("\n".join(["$ ./stampchat up", *lines, "", greeting]))
-    shown.highlight_regex(r"(?m)^  done", "green")
-    shown.highlight_regex(r"https?://\S+", "bold")
-    (ROOT / "docs" / "up.svg").write_text(draw(shown, "./stampchat up"), encoding="utf-8")
+    begin, is_over = time.monotonic(), False
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for said in process.stdout or ():
+            is_over |= said == "\n"
+            # Each of the resources, and what is under way, is more than a picture has room for.
+            if is_over or not said.startswith(("  ...", "         ")):
+                yield time.monotonic() - begin, said.rstrip("\n")
+    if process.returncode:
+        sys.exit(f"up ended with {process.returncode}")
 
 
 async def draw_top(url: str) -> None:

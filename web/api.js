@@ -32,7 +32,7 @@ export async function call(method, path, { body, token } = {}) {
     });
     answer = await response.json().catch(() => ({}));
   } catch {
-    throw new Failure("The server does not answer; trying again.", "offline");
+    throw new Failure("The server does not answer; please try again in a moment.", "offline");
   }
   const date = Date.parse(response.headers.get("Date") ?? "");
   if (date) clock.behind = date - Date.now();
@@ -40,7 +40,7 @@ export async function call(method, path, { body, token } = {}) {
   const error = answer.error ?? {};
   // A gateway whose service is away has no words of ours.
   if (response.status === 502 || response.status === 504 || !error.message) {
-    throw new Failure("The server does not answer; trying again.", "offline", response.status);
+    throw new Failure("The server does not answer; please try again in a moment.", "offline", response.status);
   }
   throw new Failure(error.message, error.code ?? "failed", response.status);
 }

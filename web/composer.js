@@ -41,14 +41,14 @@ export class Composer {
     this.#grow();
   }
 
-  edit(message) {
+  edit(message, text = message.body) {
     if (!this.#editing) this.#kept = this.text.value;
     this.#editing = message;
     this.what.hidden = false;
-    this.text.value = message.body;
+    this.text.value = text;
     this.#measure();
     this.focus();
-    this.text.setSelectionRange(message.body.length, message.body.length);
+    this.text.setSelectionRange(text.length, text.length);
   }
 
   stopEditing() {

@@ -1,27 +1,28 @@
 // The dialogs, made when they are asked for: the browser's own, which keep the focus in and give it back.
 
 import { h, icon, ICONS, said, squares } from "./dom.js";
-import { note } from "./notices.js";
-import { inkOf } from "./stamp.js";
+import { note, noteFailure, standIn } from "./notices.js";
 
 let count = 0;
 
 /** Open a dialog with a heading; resolves with the value that it was closed with, "" when it was given up. */
-function open(heading, make) {
+export function open(heading, make) {
   const id = `dialog-${++count}`;
   const dialog = h("dialog", { "aria-labelledby": id });
   const before = document.activeElement;
   const close = (value = "") => dialog.close(value);
   const shut = h("button", { type: "button", class: "shut", "aria-label": "Close", onclick: () => close() }, "×");
-  dialog.append(h("div", { class: "dialog-head" }, h("h2", { id }, heading), shut), ...make(close));
+  dialog.append(h("div", { class: "dialog-head" }, said(heading, "h2", { id }), shut), ...make(close));
   document.body.append(dialog);
   return new Promise((resolve) => {
     dialog.addEventListener("click", (event) => event.target === dialog && close());
     dialog.addEventListener("close", () => {
+      standIn([...document.querySelectorAll("dialog")].filter((each) => each !== dialog).at(-1));
       dialog.remove();
       if (before?.isConnected) before.focus({ preventScroll: true });
       resolve(dialog.returnValue);
     });
+    standIn(dialog);
     dialog.showModal();
     dialog.querySelector("[data-focus]")?.focus();
   });
@@ -35,33 +36,72 @@ export async function confirm(heading, text, yes) {
   ]));
 }
 
+/** Return a place for what went wrong, and what submits a form: the dialog closes when its work is done. */
+function submitting(close) {
+  const wrong = h("p", { class: "wrong", role: "alert" });
+  const act = async (event, work) => {
+    event.preventDefault();
+    const button = event.submitter ?? event.target.querySelector("button");
+    button.disabled = true;
+    try {
+      await work();
+      close();
+    } catch (failure) {
+      wrong.textContent = failure.message;
+    } finally {
+      button.disabled = false;
+    }
+  };
+  return [act, wrong];
+}
+
 /** Make a room, or come into one by its invitation; returns it, or nothing. */
 export async function newRoom(rooms) {
   let made = null;
   await open("A new room", (close) => {
-    const act = async (event, work) => {
-      event.preventDefault();
-      const button = event.submitter ?? event.target.querySelector("button");
-      button.disabled = true;
-      try {
-        made = await work();
-        close();
-      } catch (failure) {
-        wrong.textContent = failure.message;
-      } finally {
-        button.disabled = false;
-      }
-    };
-    const name = h("input", { id: "room-name", required: true, maxlength: 200, autocomplete: "off", "data-focus": true, dir: "auto" });
+    const [act, wrong] = submitting(close);
+    const name = nameField();
     const link = h("input", { id: "room-link", required: true, autocomplete: "off", inputmode: "url" });
-    const wrong = h("p", { class: "wrong", role: "alert" });
     return [
-      h("form", { onsubmit: (event) => act(event, () => rooms.create(name.value.trim())) }, h("label", { for: "room-name" }, "What is it called?"), h("div", { class: "field" }, name, h("button", { type: "submit", class: "primary" }, "Make it"))),
-      h("form", { onsubmit: (event) => act(event, () => rooms.join(topicOf(link.value))) }, h("label", { for: "room-link" }, "Or were you invited? Put the link here."), h("div", { class: "field" }, link, h("button", { type: "submit" }, "Come in"))),
+      h("form", { onsubmit: (event) => act(event, async () => (made = await rooms.create(name.value.trim()))) }, h("label", { for: "room-name" }, "What is it called?"), h("div", { class: "field" }, name, h("button", { type: "submit", class: "primary" }, "Make it"))),
+      h("form", { onsubmit: (event) => act(event, async () => (made = await rooms.join(topicOf(link.value)))) }, h("label", { for: "room-link" }, "Or were you invited? Put the link here."), h("div", { class: "field" }, link, h("button", { type: "submit" }, "Come in"))),
       wrong,
     ];
   });
   return made;
+}
+
+const nameField = () => h("input", { id: "room-name", required: true, maxlength: 200, autocomplete: "off", "data-focus": true, dir: "auto" });
+
+/** Give a room another name. */
+export const rename = (room, rooms) =>
+  open("Rename this room", (close) => {
+    const [act, wrong] = submitting(close);
+    const name = nameField();
+    name.value = room.name;
+    return [
+      h("form", { onsubmit: (event) => act(event, () => rooms.own(room, "PATCH", "", { channel_name: name.value.trim() })) }, h("label", { for: "room-name" }, "What is it called?"), h("div", { class: "field" }, name, h("button", { type: "submit", class: "primary" }, "Rename"))),
+      wrong,
+    ];
+  });
+
+/** Ask what is wrong with a message or a person, and tell the operator. */
+export async function report(rooms, heading, what) {
+  let isSent = false;
+  await open(heading, (close) => {
+    const [act, wrong] = submitting(close);
+    const reason = h("textarea", { id: "reason", rows: 3, required: true, maxlength: 1000, dir: "auto", "data-focus": true });
+    const send = async () => {
+      await rooms.session.call("POST", "/chat/reports", { ...what, reason: reason.value.trim() });
+      isSent = true;
+    };
+    return [
+      h("p", {}, "Whoever runs this server reads it. Nobody in the room is told."),
+      h("form", { onsubmit: (event) => act(event, send) }, h("label", { for: "reason" }, "What is wrong?"), reason, h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => close() }, "Cancel"), h("button", { type: "submit", class: "primary" }, "Report"))),
+      wrong,
+    ];
+  });
+  if (isSent) note("Reported; thank you.");
 }
 
 /** Return the link by which anybody may come into a room. What is behind the # is never sent to a server. */
@@ -76,19 +116,33 @@ function topicOf(text) {
   }
 }
 
-export async function invite(room) {
-  const link = invitation(room.topic);
+export async function invite(room, rooms) {
   const place = h("div", { class: "qr" });
-  drawCode(place, link);
+  const field = h("input", { id: "invite-link", readonly: true, "data-focus": true, onfocus: () => field.select() });
+  const show = () => {
+    field.value = invitation(room.topic);
+    drawCode(place, field.value);
+  };
+  const renew = async () => {
+    if (!(await confirm("Make a new link?", "The one of today lets nobody in any more. Whoever is in the room stays.", "Make it"))) return;
+    try {
+      await rooms.own(room, "POST", "/renew", {});
+      show();
+      note("From now on this link leads here.");
+    } catch (failure) {
+      noteFailure(failure);
+    }
+  };
+  show();
   await open("Invite people", () => {
-    const field = h("input", { id: "invite-link", readonly: true, value: link, "data-focus": true, onfocus: () => field.select() });
     const copy = h("button", { type: "button", class: "primary", onclick: () => copyText(field) }, "Copy");
-    const share = navigator.share && h("button", { type: "button", onclick: () => navigator.share({ url: link }).catch(() => {}) }, "Share");
+    const share = navigator.share && h("button", { type: "button", onclick: () => navigator.share({ url: field.value }).catch(() => {}) }, "Share");
     return [
       h("p", {}, "Whoever has this link can come into ", said(room.name, "bdi", { class: "strong" }), "."),
       place,
       h("label", { for: "invite-link" }, "Link"),
       h("div", { class: "field" }, field, copy, share),
+      ...(room.owner === room.me ? [h("button", { type: "button", class: "link", onclick: renew }, "Make a new link")] : []),
     ];
   });
 }
@@ -98,9 +152,9 @@ async function drawCode(place, link) {
     // Few invite, so what draws it comes only then.
     const { generate } = await import("lean-qr");
     const code = generate(link);
-    place.append(squares(code.size, (x, y) => code.get(x, y), "QR code of the link below"));
+    place.replaceChildren(squares(code.size, (x, y) => code.get(x, y), "QR code of the link below"));
   } catch {
-    place.append(h("p", {}, "The QR code could not be drawn; the link below says the same."));
+    place.replaceChildren(h("p", {}, "The QR code could not be drawn; the link below says the same."));
   }
 }
 
@@ -113,19 +167,6 @@ async function copyText(field) {
     document.execCommand("copy");
   }
   note("The link is copied.");
-}
-
-export function people(room) {
-  const one = (member) => h("li", {}, h("span", { class: `face ink-${inkOf(member.id)}`, "aria-hidden": "true" }, initial(member.name)), said(member.name), member.id === room.owner && h("span", { class: "role" }, "owner"), member.id === room.me && h("span", { class: "role" }, "you"));
-  const all = [...room.members.values()].sort((a, b) => a.name.localeCompare(b.name));
-  const here = all.filter((member) => room.present.has(member.id));
-  const others = all.filter((member) => !room.present.has(member.id));
-  return open("People", () => [
-    h("h3", {}, `Here now: ${here.length}`),
-    h("ul", { class: "people" }, here.map(one)),
-    others.length ? h("h3", {}, "Not here, or gone") : null,
-    others.length ? h("ul", { class: "people" }, others.map(one)) : null,
-  ].filter(Boolean));
 }
 
 export const initial = (name) => [...name.trim()][0]?.toLocaleUpperCase() ?? "?";

@@ -35,6 +35,7 @@ export class Home {
       () => removeEventListener("hashchange", route),
       this.connection.on("changed", () => this.#told()),
       this.rooms.on("gone", (room) => this.#gone(room)),
+      this.rooms.on("dropped", note),
       this.rooms.on("changed", () => this.#showTitle()),
     );
     this.#empty();
@@ -166,7 +167,7 @@ export class Home {
     const isOff = Math.abs(clock.behind) > CLOCK_OFF_MS;
     const calm = isOff ? "This device's clock is wrong; the times shown here are right." : "";
     if (this.connection.isOnline) setBanner(calm);
-    else this.#quiet = setTimeout(() => setBanner("No connection just now. What you write is kept, and sent when it is back."), QUIET_MS);
+    else this.#quiet = setTimeout(() => setBanner("No connection just now. What you write and stamp is kept, and sent when it is back."), QUIET_MS);
   }
 
   #showTitle() {

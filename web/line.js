@@ -8,6 +8,7 @@ const WORDS = {
   deleted: "That message was deleted.",
   "The message was deleted.": "That message was deleted.",
   unauthorized: "You are no longer in this room.",
+  "messageId names no message of this room": "That message was deleted.",
 };
 const OFFLINE = "You are offline, so that could not be done just now.";
 // Pages that are looked through for a gap, and for stamps that fell meanwhile.
@@ -15,7 +16,7 @@ const MOST_PAGES = 10;
 const RETRY_MS = 2000;
 const WAIT_MS = 10_000;
 
-/** Emits "gone" when the room is no longer ours, "strangers" when somebody speaks whom we do not know. */
+/** Emits "gone" when the room is no longer ours, "strangers" when somebody speaks whom we do not know, "dropped" with why. */
 export class Line extends Emitter {
   #channel = null;
   #presence = null;
@@ -70,27 +71,14 @@ export class Line extends Emitter {
     });
   }
 
-  /** Throw a stamp. What goes well is answered by the stamp itself. */
-  stamp(messageId, { word, x, y, strength }) {
-    if (this.room.get(messageId)?.deleted) return Promise.reject(new Failure(WORDS.deleted, "deleted"));
-    const told = new Promise((resolve) => {
-      const off = this.on("stamped", (stamp) => {
-        if (stamp.member_id === this.room.me && stamp.message_id === messageId && stamp.word === word) resolve(off());
-      });
-      setTimeout(off, WAIT_MS);
-    });
-    const payload = { word, xPos: x, yPos: y, strength, messageId };
-    return Promise.race([told, this.ask("stamp", payload)]).catch((failure) => {
-      if (failure.code !== "timeout") throw failure;
-      throw new Failure("The stamp may not have arrived; throw it once more.", "timeout");
-    });
-  }
-
-  /** Send a message of the outbox; it leaves the outbox when it is told. */
+  /** Send a message or a stamp of the outbox; it leaves the outbox when it is told. */
   send(item) {
     if (!this.isOpen || item.why) return;
+    const { id, body, stamp } = item;
     this.#channel
-      .push("shout", { message: item.body, id: item.id }, WAIT_MS)
+      .push(...(stamp ? ["stamp", payloadOf(id, stamp)] : ["shout", { message: body, id }]), WAIT_MS)
+      // A stamp that was stored already is told to nobody once more.
+      .receive("ok", ({ data }) => data && this.#stamped(data))
       .receive("error", ({ reason }) => this.#unsent(item, reason))
       // By its id it is stored once, however often it is sent.
       .receive("timeout", () => this.#isWaiting(item) && this.send(item));
@@ -135,7 +123,7 @@ export class Line extends Emitter {
     this.#joins += 1;
     for (const message of messages) this.#heard(message);
     if (this.room.isLoaded && (this.#joins > 1 || !recovered)) this.#fill(recovered).catch(() => {});
-    for (const item of this.outbox.of(this.session.user?.identity, this.room.id)) this.send(item);
+    for (const item of this.#waiting) this.send(item);
     this.room.emit("messages");
     this.room.emit("joined");
   }
@@ -177,14 +165,14 @@ export class Line extends Emitter {
   #stamped(stamp) {
     if (!this.room.members.has(stamp.member_id)) this.emit("strangers");
     this.room.addStamp(stamp);
-    this.emit("stamped", stamp);
+    this.#landed([stamp]);
   }
 
   #changed({ messages, complete, now }) {
     if (now > this.room.seenAt) this.room.seenAt = now;
     for (const message of messages) {
       const known = this.room.get(message.id);
-      if (known) this.room.merge([{ ...message, stamps: message.deleted ? [] : message.stamps ?? known.stamps }]);
+      if (known) this.room.merge([message]);
     }
     if (!complete && this.room.isLoaded) this.#fill(false).catch(() => {});
   }
@@ -192,7 +180,23 @@ export class Line extends Emitter {
   #told(messages) {
     for (const message of messages) {
       if (message.client_id && message.member_id === this.room.me) this.outbox.done(message.client_id);
+      this.#landed(message.stamps ?? []);
     }
+  }
+
+  #landed(stamps) {
+    for (const stamp of stamps) if (stamp.member_id === this.room.me) this.outbox.done(stamp.client_id ?? this.#isLike(stamp));
+  }
+
+  /** Find what a service of an older version tells without our id, as one does that is being replaced. */
+  #isLike({ message_id: messageId, word, x_pos: x, y_pos: y, strength }) {
+    const like = JSON.stringify([messageId, word, x, y, strength]);
+    const is = ({ stamp }) => stamp && like === JSON.stringify([stamp.messageId, stamp.word, stamp.x, stamp.y, stamp.strength]);
+    return this.#waiting.find(is)?.id;
+  }
+
+  get #waiting() {
+    return this.outbox.of(this.session.user?.identity, this.room.id);
   }
 
   #isWaiting(item) {
@@ -203,9 +207,18 @@ export class Line extends Emitter {
     // Too much at once, or a database that is away: it passes, and the message is sent again.
     const passes = /^rate limited|again|away|stopping|stored/i.test(reason);
     if (passes) setTimeout(() => this.#isWaiting(item) && this.send(item), RETRY_MS);
+    else if (item.stamp) this.#dropped(item, reason);
     else this.outbox.refuse(item.id, explain(reason));
   }
+
+  /** A stamp that is refused falls off: most often its message is gone. */
+  #dropped(item, reason) {
+    this.outbox.done(item.id);
+    this.emit("dropped", explain(reason));
+  }
 }
+
+const payloadOf = (id, { messageId, word, x, y, strength }) => ({ id, messageId, word, xPos: x, yPos: y, strength });
 
 /** Put a reason into a sentence. */
 function explain(reason = "") {

@@ -28,8 +28,8 @@ export class MessageList {
     this.scroller = h("div", { class: "scroller", role: "region", "aria-label": "Messages", onscroll: () => this.#scrolled() }, this.list);
     this.down = h("button", { class: "down", type: "button", hidden: true, onclick: () => this.toEnd() }, "New messages");
     this.element = h("div", { class: "conversation" }, this.scroller, this.down);
-    this.#offs = [room.on("messages", () => this.draw()), room.on("people", () => this.draw())];
-    this.#size = new ResizeObserver(() => this.#follows && this.#pin());
+    this.#offs = [room.on("messages", () => this.draw()), room.on("people", () => this.draw()), room.on("forgotten", () => this.#load(false))];
+    this.#size = new ResizeObserver(() => this.#resized());
     this.#size.observe(this.scroller);
     this.#size.observe(this.list);
     if (!room.isLoaded) this.#load(false);
@@ -37,6 +37,7 @@ export class MessageList {
   }
 
   #size;
+  #height = 0;
 
   close() {
     for (const off of this.#offs) off();
@@ -81,6 +82,8 @@ export class MessageList {
     const [start, end] = this.#window(messages);
     const anchor = this.#follows ? null : this.#anchor();
     const shown = new Set();
+    const unsent = this.rooms.unsent(this.room);
+    const thrown = unsent.filter((item) => item.stamp);
     let place = this.top;
     const put = (key, message, above, extra) => {
       const row = this.#rows.get(key) ?? new Row(key, this.room, this.actions);
@@ -94,9 +97,9 @@ export class MessageList {
       const message = messages[index];
       const above = messages[index - 1];
       const isFirstNew = message.id > this.newAfter && (above?.id ?? 0) <= this.newAfter;
-      put(this.#key(message), message, above, { isFirstNew });
+      put(this.#key(message), message, above, { isFirstNew, thrown });
     }
-    if (end === messages.length) this.#putWaiting(put, messages.at(-1));
+    if (end === messages.length) this.#putWaiting(put, messages.at(-1), unsent);
     this.#forget(shown);
     this.#sortRows(shown);
     this.#drawTop(start);
@@ -106,9 +109,9 @@ export class MessageList {
     this.down.hidden = this.#follows || (end === messages.length && !this.room.unread);
   }
 
-  #putWaiting(put, above) {
-    for (const item of this.rooms.unsent(this.room)) {
-      if (this.room.messages.some((message) => message.client_id === item.id)) continue;
+  #putWaiting(put, above, unsent) {
+    for (const item of unsent) {
+      if (item.stamp || this.room.messages.some((message) => message.client_id === item.id)) continue;
       const message = { id: 0, rev: 0, body: item.body, type: "chat", member_id: this.room.me, inserted_at: item.at, stamps: [] };
       put(`own ${item.id}`, message, above, { waits: item });
       above = message;
@@ -178,6 +181,14 @@ export class MessageList {
     const { scrollHeight, clientHeight } = this.scroller;
     const isShort = clientHeight > 0 && scrollHeight <= clientHeight + 1;
     if (isShort && this.room.messages.length && !this.room.hasStart && !this.failed) this.#load(true);
+  }
+
+  /** What is in sight stays there when a banner, the text that one writes or a keyboard takes some of the room. */
+  #resized() {
+    const height = this.scroller.clientHeight;
+    if (this.#follows) this.#pin();
+    else if (height !== this.#height) this.scroller.scrollTop += this.#height - height;
+    this.#height = height;
   }
 
   #pin() {

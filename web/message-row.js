@@ -1,7 +1,7 @@
 // One row of the conversation. It is drawn anew only when its message, or what stands above it, has changed.
 
 import { h, said } from "./dom.js";
-import { describeStamps, drawStamp, inkOf } from "./stamp.js";
+import { describeStamps, drawStamp, inkOf, land } from "./stamp.js";
 import { dayNumber, dayOf, parse, timeOf, wholeOf } from "./time.js";
 
 const LONG = 1500;
@@ -18,6 +18,7 @@ function continues(message, above) {
 export class Row {
   #drawn = "";
   #stamps = new Map();
+  #isFirst = true;
   #isWhole = false;
 
   constructor(key, room, actions) {
@@ -26,8 +27,8 @@ export class Row {
     this.element.row = this;
   }
 
-  /** Show a message under the one above it; `waits` is its item of the outbox, where it is not stored yet. */
-  show(message, above, { waits = null, isFirstNew = false } = {}) {
+  /** Show a message under the one above it; `waits` and `thrown` are items of the outbox: it, and stamps for the room. */
+  show(message, above, { waits = null, isFirstNew = false, thrown = [] } = {}) {
     this.message = message;
     this.waits = waits;
     const isMore = !isFirstNew && continues(message, above);
@@ -36,7 +37,7 @@ export class Row {
     const look = [message.id, message.rev, message.body, isMore, isNewDay, isFirstNew, name, waits?.why, !!waits, this.room.me].join("|");
     if (look !== this.#drawn) this.#draw(message, { isMore, isNewDay, isFirstNew, name });
     this.#drawn = look;
-    if (!waits) this.#showStamps(message);
+    if (!waits && message.type === "chat") this.#showStamps(message.stamps, message.deleted ? [] : thrown);
   }
 
   get bubble() {
@@ -52,6 +53,7 @@ export class Row {
     this.element.className = ["row", message.type === "chat" ? (isMine ? "mine" : "theirs") : "info", isMore && "more"].filter(Boolean).join(" ");
     if (this.waits) this.element.classList.add("waiting");
     this.#stamps.clear();
+    this.#isFirst = true;
     const above = [
       isNewDay && h("div", { class: "day" }, h("span", {}, dayOf(message.inserted_at))),
       isFirstNew && h("div", { class: "new" }, h("span", {}, "New")),
@@ -104,26 +106,27 @@ export class Row {
     return h("p", { class: "state failed" }, `Not sent. ${why} `, again, discard);
   }
 
-  #showStamps(message) {
-    const stamps = message.stamps ?? [];
-    const isFirst = this.#stamps.size === 0 && !this.wasShown;
-    if (message.type !== "chat" || (stamps.length === this.#stamps.size && !stamps.length)) {
-      this.wasShown = true;
-      return;
+  /** Let those fall that are new; what lay there before one came to look has landed already. */
+  #showStamps(stored, thrown) {
+    const id = this.message.id;
+    const all = new Map(stored.map((stamp) => [keyOf(stamp), stamp]));
+    for (const { id: client, stamp } of thrown) {
+      if (stamp.messageId !== id) continue;
+      const waiting = { id: 0, client_id: client, member_id: this.room.me, word: stamp.word, x_pos: stamp.x, y_pos: stamp.y, strength: stamp.strength };
+      if (!all.has(keyOf(waiting))) all.set(keyOf(waiting), waiting);
     }
-    const there = new Set(stamps.map((stamp) => stamp.id));
-    for (const [id, element] of this.#stamps) if (!there.has(id)) element.remove(), this.#stamps.delete(id);
-    const fresh = stamps.filter((stamp) => !this.#stamps.has(stamp.id));
-    for (const stamp of fresh) {
-      const element = drawStamp(stamp);
-      // What lay there before one came to look has landed already.
-      if (!isFirst) element.classList.add("lands");
-      this.#stamps.set(stamp.id, element);
-      this.layer.append(element);
+    for (const [key, element] of this.#stamps) if (!all.has(key)) element.remove(), this.#stamps.delete(key);
+    for (const [key, stamp] of all) {
+      const element = this.#stamps.get(key) ?? this.layer.appendChild(drawStamp(stamp));
+      if (!this.#stamps.has(key) && !this.#isFirst) land(element);
+      element.classList.toggle("waits", !stamp.id);
+      this.#stamps.set(key, element);
     }
-    if (fresh.length || this.told.textContent === "") {
-      this.told.textContent = stamps.length ? ` Stamped: ${describeStamps(stamps, (id) => this.room.nameOf(id))}.` : "";
-    }
-    this.wasShown = true;
+    this.#isFirst = false;
+    const told = stored.length ? ` Stamped: ${describeStamps(stored, (member) => this.room.nameOf(member))}.` : "";
+    if (this.told.textContent !== told) this.told.textContent = told;
   }
 }
+
+/** A stamp of ours keeps its place when it is told. */
+const keyOf = (stamp) => `${stamp.member_id} ${stamp.client_id ?? stamp.id}`;

@@ -9,7 +9,13 @@ const place = document.getElementById("notices");
 const announcer = document.getElementById("announcer");
 const banner = h("p", { class: "banner", role: "status", hidden: true });
 const notes = h("div", { class: "notes" });
-place.append(banner, notes);
+place.append(banner);
+document.body.append(notes);
+
+/** Speak from a dialog while it is open: what is outside of it is neither seen nor heard. */
+export function standIn(dialog) {
+  (dialog ?? document.body).append(notes, announcer);
+}
 
 /** Say something for as long as it holds; nothing takes it away. */
 export function setBanner(text) {

@@ -1,15 +1,15 @@
-// What was said and is not known to be stored. It is kept across reloads, shared by tabs, and sent until it is told.
+// What was said or stamped and is not known to be stored. It is kept across reloads, shared by tabs, and sent until it is told.
 
 import { Emitter } from "./emitter.js";
 import { load, save, watch } from "./storage.js";
 
-/** Return a name for a message that nobody else gives; pages without https have no randomUUID. */
+/** Return a name for a message or a stamp that nobody else gives; pages without https have no randomUUID. */
 function name() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Emits "changed" with a room's id. Items are {id, by, room, body, at} and, where it was refused, {why}. */
+/** Emits "changed" with a room's id. Items are {id, by, room, at} with a body or a stamp, and, where it was refused, {why}. */
 export class Outbox extends Emitter {
   #items = load("outbox", []);
 
@@ -23,13 +23,14 @@ export class Outbox extends Emitter {
     });
   }
 
-  /** What one person has yet to say in a room, oldest first. */
+  /** What one person has yet to say and stamp in a room, oldest first. */
   of(identity, room) {
     return this.#items.filter((item) => item.by === identity && item.room === room);
   }
 
-  add(identity, room, body) {
-    const item = { id: name(), by: identity, room, body, at: new Date().toISOString().slice(0, 19) };
+  /** Keep something: `what` is {body} or {stamp: {messageId, word, x, y, strength}}. */
+  add(identity, room, what) {
+    const item = { id: name(), by: identity, room, ...what, at: new Date().toISOString().slice(0, 19) };
     this.#change(room, (items) => [...items, item]);
     return item;
   }

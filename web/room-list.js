@@ -5,6 +5,8 @@ import { initial } from "./dialogs.js";
 import { inkOf } from "./stamp.js";
 import { briefly } from "./time.js";
 
+const MOST_NAME = 16;
+
 export class RoomList {
   #items = new Map();
   #frame = 0;
@@ -107,5 +109,7 @@ function lastLine(room) {
   if (last.deleted) return ["A message was deleted"];
   const body = said(last.body.slice(0, 120));
   if (last.type !== "chat") return [body];
-  return [room.isMine(last) ? "You" : said(room.nameOf(last.member_id)), ": ", body];
+  const name = [...room.nameOf(last.member_id)];
+  // A long name leaves room for what was said.
+  return [room.isMine(last) ? "You" : said(name.length > MOST_NAME ? `${name.slice(0, MOST_NAME).join("")}…` : name.join("")), ": ", body];
 }

@@ -1,10 +1,11 @@
 // One room as it is seen: its head, the conversation, the tray of stamps, and where one writes.
 
 import { Composer } from "./composer.js";
-import { confirm, invite, people } from "./dialogs.js";
+import { confirm, invite, report } from "./dialogs.js";
 import { h, icon, ICONS, said } from "./dom.js";
 import { MessageList } from "./message-list.js";
-import { announce, note, noteFailure } from "./notices.js";
+import { announce, noteFailure } from "./notices.js";
+import { people } from "./people.js";
 import { Throwing } from "./throwing.js";
 import { Tray } from "./tray.js";
 
@@ -72,8 +73,8 @@ export class RoomView {
     return h("header", { class: "head-bar" },
       h("button", { type: "button", class: "tool back", title: "All rooms", onclick: () => this.back() }, icon(...ICONS.back), h("span", { class: "sr" }, "All rooms")),
       h("div", { class: "titles" }, this.heading, this.about),
-      button("People", "people", () => people(this.room)),
-      button("Invite", "invite", () => invite(this.room)),
+      button("People", "people", () => people(this.room, this.rooms)),
+      button("Invite", "invite", () => invite(this.room, this.rooms)),
       button("Leave", "leave", () => this.leave(this.room)));
   }
 
@@ -110,7 +111,7 @@ export class RoomView {
     }
     this.about.classList.remove("typing");
     const others = [...room.present].filter((id) => id !== room.me).map((id) => room.nameOf(id));
-    if (!this.line.isOpen || !others.length) this.about.textContent = this.line.isOpen ? "Nobody else is here just now" : "";
+    if (!this.line.isOpen || !others.length) this.about.textContent = this.line.isOpen ? "Nobody else here" : "";
     else this.about.replaceChildren(h("span", { class: "dot", "aria-hidden": "true" }), ...names(others), others.length > 3 ? ` and ${others.length - 3} more are here` : others.length === 1 ? " is here" : " are here");
   }
 
@@ -128,7 +129,7 @@ export class RoomView {
   }
 
   #say(text) {
-    this.rooms.say(this.room, text);
+    this.rooms.say(this.room, { body: text });
     this.line.typing(false);
     this.list.toEnd();
     this.list.newAfter = Infinity;
@@ -142,7 +143,13 @@ export class RoomView {
   }
 
   async #edit(message, body) {
-    await this.line.ask("edit", { message_id: message.id, message: body }).catch(noteFailure);
+    try {
+      await this.line.ask("edit", { message_id: message.id, message: body });
+    } catch (failure) {
+      noteFailure(failure);
+      // What was written is not lost with the attempt.
+      if (!this.room.get(message.id)?.deleted) this.composer.edit(message, body);
+    }
   }
 
   #editLast() {
@@ -174,13 +181,13 @@ export class RoomView {
   #aimed = null;
   #landed = null;
 
-  async #throw(row, stamp) {
+  #throw(row, stamp) {
     if (!row?.message.id) return;
     // One sees it land: the buttons, and what they uncover, wait until one points at something else.
     this.#deactivate();
     this.#landed = row;
     announce(`Thrown: ${stamp.word}, at ${Math.round(stamp.strength * 100)} percent.`);
-    await this.line.stamp(row.message.id, stamp).catch((failure) => note(failure.message));
+    this.rooms.say(this.room, { stamp: { messageId: row.message.id, ...stamp } });
   }
 
   #focusMessage(message) {
@@ -200,6 +207,7 @@ export class RoomView {
       stamp: button("Stamp it", "stamp", (row) => ((this.#aimed = row), this.tray.focus())),
       edit: button("Change", "edit", (row) => this.composer.edit(row.message)),
       remove: button("Delete", "remove", (row) => this.#remove(row.message)),
+      report: button("Report", "report", (row) => report(this.rooms, "Report this message", { message_id: row.message.id })),
     };
     this.actions = h("div", { class: "actions", role: "group", "aria-label": "This message" }, ...Object.values(this.buttons));
     const { list } = this.list;
@@ -228,6 +236,7 @@ export class RoomView {
     this.buttons.stamp.hidden = !row.canBeStamped;
     this.buttons.edit.hidden = !this.room.mayEdit(row.message);
     this.buttons.remove.hidden = !this.room.mayDelete(row.message);
+    this.buttons.report.hidden = row.message.deleted || this.room.isMine(row.message);
     if (Object.values(this.buttons).every((each) => each.hidden)) this.actions.remove();
     else row.element.append(this.actions);
   }

@@ -44,7 +44,7 @@ export class Room extends Emitter {
 
   addMembers(members) {
     for (const { id, user } of members) {
-      this.members.set(id, { id, name: user.friendly_name || GONE, identity: user.identity });
+      this.members.set(id, { id, user: user.id, name: user.friendly_name || GONE });
       if (user.identity === this.identity) this.me = id;
     }
     this.emit("people");
@@ -101,11 +101,11 @@ export class Room extends Emitter {
     this.emit("messages");
   }
 
-  /** Take an edit or a deletion; its stamps stay, as it comes without them. */
+  /** Take an edit or a deletion. */
   change(message) {
     this.#see(message);
     const known = this.#byId.get(message.id);
-    if (known) this.#replace(known, { ...message, stamps: message.deleted ? [] : known.stamps });
+    if (known) this.#replace(known, message);
     if (this.last?.id === message.id) this.#setLast(message);
     this.emit("changed");
     this.emit("messages");
@@ -125,6 +125,14 @@ export class Room extends Emitter {
     this.#byId.clear();
     this.hasStart = false;
     this.merge(messages);
+  }
+
+  /** Forget what was said, because it is decided otherwise whom one hears; it is loaded again by whoever shows it. */
+  forget() {
+    this.reset([]);
+    this.last = null;
+    this.isLoaded = false;
+    this.emit("forgotten");
   }
 
   /** Forget what is far above the end, so that a room that is open for days stays small. */
@@ -174,7 +182,9 @@ export class Room extends Emitter {
 
   #replace(known, message) {
     const isSame = known.body === message.body && known.deleted === message.deleted && known.edited_at === message.edited_at;
-    Object.assign(known, message, { rev: isSame ? known.rev : known.rev + 1 });
+    // An edit comes without its stamps, and a page may be older than one that fell meanwhile.
+    const stamps = new Map([...known.stamps, ...message.stamps].map((stamp) => [stamp.id, stamp]));
+    Object.assign(known, message, { rev: isSame ? known.rev : known.rev + 1, stamps: message.deleted ? [] : [...stamps.values()] });
   }
 
   #setLast(message) {

@@ -9,11 +9,13 @@ import { Room } from "./room.js";
 const MOST_LINES = 80;
 const TOGETHER_MS = 150;
 
-/** Emits "changed" when the list shows something else, "said" with a room and a new message, "gone" with a room. */
+/** Emits "changed" when the list shows something else, "said" with a room and a new message, "gone" with a room, "dropped" with why a stamp fell off. */
 export class Rooms extends Emitter {
   #rooms = new Map();
   #lines = new Map();
   #soon = null;
+  #asked = 0;
+  #taken = 0;
   isLoaded = false;
 
   constructor(session, connection, outbox) {
@@ -42,6 +44,7 @@ export class Rooms extends Emitter {
     this.#lines.set(room.id, line);
     line.on("strangers", () => this.refreshSoon());
     line.on("gone", () => this.#lost(room, line));
+    line.on("dropped", (why) => this.emit("dropped", why));
     // A room that is gone has a line that says so to whoever still asks.
     if (this.#rooms.get(room.id) === room) line.open();
     else this.#lines.delete(room.id);
@@ -49,7 +52,11 @@ export class Rooms extends Emitter {
   }
 
   async refresh() {
+    const asked = ++this.#asked;
     const { data } = await this.session.call("GET", "/chat/channels");
+    // Overtaken by a later one, it would take away a room that was made meanwhile, or bring back one that was left.
+    if (asked < this.#taken) return;
+    this.#taken = asked;
     const there = new Set(data.map((channel) => channel.id));
     for (const channel of data) this.#take(channel);
     for (const room of this.all) if (!there.has(room.id)) this.#remove(room);
@@ -83,14 +90,35 @@ export class Rooms extends Emitter {
 
   async leave(room) {
     await this.session.call("POST", "/chat/channels/leave", { channel_id: room.id });
+    this.#taken = ++this.#asked;
     this.#remove(room);
     this.emit("changed");
   }
 
-  say(room, body) {
-    const item = this.outbox.add(this.session.user.identity, room.id, body);
-    this.line(room).send(item);
-    return item;
+  /** Say {body} or throw {stamp} in a room: now, or when the connection is back. */
+  say(room, what) {
+    this.line(room).send(this.outbox.add(this.session.user.identity, room.id, what));
+  }
+
+  /** Do what only its owner may: rename it, renew its invitation, remove somebody. */
+  async own(room, method, what, body) {
+    const { data } = await this.session.call(method, `/chat/channels/${room.id}${what}`, body);
+    if (data) room.update({ ...data, members: [] });
+    this.refreshSoon();
+  }
+
+  /** Return the ids of those whom one has blocked. */
+  async blocked() {
+    const { data } = await this.session.call("GET", "/chat/blocks");
+    return data.map(({ user }) => user.id);
+  }
+
+  /** Hear somebody no more, or again; what they have said goes, or comes back. */
+  async block(user, isBlocked) {
+    if (isBlocked) await this.session.call("POST", "/chat/blocks", { user_id: user });
+    else await this.session.call("DELETE", `/chat/blocks/${user}`);
+    for (const room of this.all) room.forget();
+    await this.refresh();
   }
 
   unsent(room) {

@@ -3,6 +3,10 @@
 import { h } from "./dom.js";
 
 export const INKS = 6;
+// Each that is in the air is a layer of its own to the browser, and no eye follows more.
+const MOST_LANDING = 16;
+const LAND_MS = 400;
+let landing = 0;
 
 /** Return which ink a member stamps with. */
 export const inkOf = (memberId) => Math.abs(memberId ?? 0) % INKS;
@@ -13,13 +17,26 @@ export function shapeOf(strength, side = 1) {
 }
 
 /** Make a stamp that lies on a message; x and y are parts of the message's width and height. */
-export function drawStamp({ id, member_id: member, word, x_pos: x, y_pos: y, strength }) {
+export function drawStamp({ id, client_id: client, member_id: member, word, x_pos: x, y_pos: y, strength }) {
   const element = h("span", { class: `stamp ink-${inkOf(member)}` }, h("bdi", { dir: "auto" }, word));
-  const { turn, size } = shapeOf(strength, id % 2 ? 1 : -1);
+  // Its sender draws it before it has an id of the service's.
+  const { turn, size } = shapeOf(strength, Number.parseInt((client ?? String(id)).at(-1), 16) % 2 ? 1 : -1);
   setShape(element, turn, size);
   element.style.setProperty("--x", `${100 * within(x)}%`);
   element.style.setProperty("--y", `${100 * within(y)}%`);
   return element;
+}
+
+/** Let a stamp fall; where many come at once, some lie there at once. */
+export function land(element) {
+  if (landing >= MOST_LANDING) return;
+  landing += 1;
+  element.classList.add("lands");
+  // Without the class it does not fall again when its row is moved.
+  setTimeout(() => {
+    landing -= 1;
+    element.classList.remove("lands");
+  }, LAND_MS);
 }
 
 /** Make the stamp that is still in somebody's hand. */

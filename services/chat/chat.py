@@ -11,7 +11,7 @@ from services.chat.bus import Bus, Cut, Told, tell_message
 from services.chat.doubts import Memory
 from services.chat.errors import Refusal
 from services.chat.limits import Limits
-from services.chat.models import Change, ChatMessage, Draft, NewStamp, Seat, Stored
+from services.chat.models import Change, ChatMessage, Draft, NewStamp, Seat, Stamp, Stored
 from services.chat.names import bare_topic, parse_id, parse_text, room_topic
 from services.chat.store import Store
 from services.chat.writer import Writer
@@ -127,15 +127,15 @@ class Chat:
         """
         fields = read_object(payload)
         body = parse_text("message", fields.get("message"), most=self._limits.body_characters)
-        client_id = fields.get("id")
-        if client_id is not None:
-            client_id = parse_text("id", client_id, most=CLIENT_ID_CHARACTERS)
-        result = await self._writer.say(topic, Draft(seat.member_id, body, client_id))
+        result = await self._writer.say(topic, Draft(seat.member_id, body, _parse_client_id(fields)))
         if result is None:
             raise Refusal("unauthorized")
 
-    async def stamp(self, seat: Seat, topic: str, payload: Any) -> None:
+    async def stamp(self, seat: Seat, topic: str, payload: Any) -> Stamp | None:
         """Store a stamp on a message and tell the room.
+
+        Returns:
+            The stamp, if it is stored already under the id that its client gave it: then the room is told nothing.
 
         Raises:
             Refusal: it breaks a rule, or the member takes no part in the room any more.
@@ -150,11 +150,15 @@ class Chat:
             x_pos=_parse_number("xPos", fields.get("xPos")),
             y_pos=_parse_number("yPos", fields.get("yPos")),
             strength=0.0 if strength is None else _parse_number("strength", strength),
+            client_id=_parse_client_id(fields),
         )
         if not 0 <= stamp.strength <= 1:
             raise Refusal("strength must be between 0 and 1")
-        stored = await self._store.add_stamp(stamp)
+        stored, is_new = await self._store.add_stamp(stamp)
+        if not is_new:
+            return stored
         self._bus.publish(Told(topic, "shout", {"type": "stamp", "data": stored}, author=seat.member_id))
+        return None
 
     def whisper(self, seat: Seat, topic: str, payload: Any, but: object = None) -> None:
         """Tell the room what is gone a moment later: typing, a stamp that is still being dragged.
@@ -225,6 +229,11 @@ def read_object(payload: Any) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise Refusal("the payload must be an object")
     return payload
+
+
+def _parse_client_id(fields: dict[str, Any]) -> str | None:
+    client_id = fields.get("id")
+    return None if client_id is None else parse_text("id", client_id, most=CLIENT_ID_CHARACTERS)
 
 
 def _parse_number(name: str, value: Any) -> float:

@@ -29,8 +29,12 @@ class Member(msgspec.Struct, frozen=True):
     user: User
 
 
-class Stamp(msgspec.Struct, frozen=True):
-    """Be a word pressed onto a message."""
+class Stamp(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Be a word pressed onto a message.
+
+    Attributes:
+        client_id: what its sender called it, only where a client did.
+    """
 
     id: int
     inserted_at: datetime
@@ -40,6 +44,7 @@ class Stamp(msgspec.Struct, frozen=True):
     x_pos: float
     y_pos: float
     strength: float
+    client_id: str | None = None
 
 
 class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -140,6 +145,7 @@ class NewStamp:
     x_pos: float
     y_pos: float
     strength: float
+    client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,10 @@ class Session:
             with self._shared.metrics.time_shout(), span("shout"):
                 await chat.shout(seat, channel.topic, message.payload)
         elif message.event == "stamp":
-            await chat.stamp(seat, channel.topic, message.payload)
+            known = await chat.stamp(seat, channel.topic, message.payload)
+            if known is not None:
+                # The room was told long ago; who threw it again is still waiting.
+                self._accept(channel, message.ref, {"data": known})
         elif message.event in INSTANT:
             self._answer(subscription, message)
         elif (handler := self._shared.extensions.handlers.get(message.event)) is not None:

@@ -76,8 +76,10 @@ CROSS JOIN LATERAL (
 WHERE m.channel_id = ANY($1::bigint[]) ORDER BY m.id
 """
 
-STAMPS = """
-SELECT s.id, s.inserted_at, s.member_id, s.message_id, s.word, s.x_pos, s.y_pos, coalesce(s.strength, 0.0) AS strength
+STAMP = """s.id, s.inserted_at, s.member_id, s.message_id, s.word, s.x_pos, s.y_pos,
+coalesce(s.strength, 0.0) AS strength, s.client_id"""
+STAMPS = f"""
+SELECT {STAMP}
 FROM stamps s WHERE s.message_id = ANY($1::bigint[]) ORDER BY s.id
 """
 
@@ -204,12 +206,16 @@ ORDER BY g.id
 
 # The lock makes a stamp and the deletion of its message take turns.
 ADD_STAMP = f"""
-INSERT INTO stamps (member_id, channel_id, message_id, word, x_pos, y_pos, strength, inserted_at, updated_at)
-SELECT m.id, m.channel_id, g.id, $3, $4, $5, $6, {NOW}, {NOW}
+INSERT INTO stamps AS s
+  (member_id, channel_id, message_id, word, x_pos, y_pos, strength, client_id, inserted_at, updated_at)
+SELECT m.id, m.channel_id, g.id, $3, $4, $5, $6, $7, {NOW}, {NOW}
 FROM members m JOIN messages g ON g.channel_id = m.channel_id
 WHERE m.id = $1 AND m.is_participant AND g.id = $2 AND g.deleted_at IS NULL
 FOR SHARE OF g
-RETURNING id, inserted_at, member_id, message_id, word, x_pos, y_pos, strength
+ON CONFLICT (member_id, client_id) WHERE client_id IS NOT NULL DO NOTHING
+RETURNING {STAMP}
 """
+
+KNOWN_STAMP = f"SELECT {STAMP} FROM stamps s WHERE s.member_id = $1 AND s.client_id = $2"
 
 STILL_PARTICIPANT = "SELECT EXISTS (SELECT FROM members WHERE id = $1 AND is_participant)"

@@ -272,20 +272,34 @@ class Store:
             results[row["ordinal"] - 1] = Stored(message_from(row), row["after"]) if row["stored"] else "known"
         return results
 
-    async def add_stamp(self, stamp: NewStamp) -> Stamp:
+    async def add_stamp(self, stamp: NewStamp) -> tuple[Stamp, bool]:
         """Store a stamp on a message of the member's own room.
+
+        Returns:
+            The stamp, and whether it is new: one of this member's with the same client id is stored already.
 
         Raises:
             Refusal: the member takes no part in the room any more, or the message is not in it, or was deleted.
         """
-        values = (stamp.member_id, stamp.message_id, stamp.word, stamp.x_pos, stamp.y_pos, stamp.strength)
+        values = (
+            stamp.member_id,
+            stamp.message_id,
+            stamp.word,
+            stamp.x_pos,
+            stamp.y_pos,
+            stamp.strength,
+            stamp.client_id,
+        )
         async with self._database.connection() as connection:
             row = await connection.fetchrow(sql.ADD_STAMP, *values)
             if row is not None:
-                return stamp_from(row)
-            if await connection.fetchval(sql.STILL_PARTICIPANT, stamp.member_id):
-                raise Refusal("messageId names no message of this room")
-        raise Refusal("unauthorized")
+                return stamp_from(row), True
+            if not await connection.fetchval(sql.STILL_PARTICIPANT, stamp.member_id):
+                raise Refusal("unauthorized")
+            known = await connection.fetchrow(sql.KNOWN_STAMP, stamp.member_id, stamp.client_id)
+        if known is None:
+            raise Refusal("messageId names no message of this room")
+        return stamp_from(known), False
 
     @staticmethod
     async def find_user(connection: Connection, identity: str) -> User:

@@ -59,7 +59,7 @@ def test_who_types_and_who_is_there(two: tuple[Person, Person]) -> None:
 
     grace.page.close()
     ada.page.keyboard.press("Escape")
-    ada.page.locator(".about", has_text="Nobody else is here").wait_for()
+    ada.page.locator(".about", has_text="Nobody else here").wait_for()
 
 
 def test_the_list_tells_what_happens_elsewhere(person: MakePerson) -> None:
@@ -148,6 +148,30 @@ def test_leave(two: tuple[Person, Person]) -> None:
     grace.until("count => document.querySelectorAll('.room-list li').length === count", rooms - 1)
     grace.page.goto(link)
     grace.see_room("Road trip")
+
+
+def test_a_list_that_comes_late_takes_no_room_away(person: MakePerson) -> None:
+    """It was asked for before the room was made, and answered after."""
+    ada = person("Adelheid").log_in()
+    held: list[tuple[Any, Any]] = []
+
+    def hold(route: Any) -> None:
+        if route.request.method == "GET" and not held:
+            held.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    ada.page.route("**/chat/channels", hold)
+    ada.page.evaluate("dispatchEvent(new Event('offline')), dispatchEvent(new Event('online'))")
+    while not held:
+        ada.page.wait_for_timeout(50)
+    ada.make_room("Early")
+    route, answer = held[0]
+    with ada.page.expect_response("**/chat/channels"):
+        route.fulfill(response=answer)
+    ada.say("still here")
+
+    assert ada.page.locator(".note").count() == 0
 
 
 def test_a_second_tab_agrees(two: tuple[Person, Person], person: MakePerson) -> None:

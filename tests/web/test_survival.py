@@ -62,6 +62,94 @@ def test_what_is_written_offline_is_sent_on_return_and_stored_once(
     assert ada.page.evaluate("localStorage.getItem('stampchat.outbox')") is None
 
 
+def test_a_stamp_that_is_thrown_offline_is_sent_on_return_and_stored_once(
+    site: Site, two: tuple[Person, Person], person: MakePerson
+) -> None:
+    """It lies there at once, in a second tab too, and looks the same when it is stored."""
+    ada, grace = two
+    ada.say("stamp me")
+    grace.sees("stamp me")
+    tab = person("Ada", beside=ada)
+    tab.page.goto(ada.page.url)
+    tab.see_room("Road trip")
+    tab.sees("stamp me")
+    offline(ada)
+    ada.throw("Wow", "stamp me", (0.2, 0.5), hold=0)
+    ada.throw("LOL", "stamp me", (0.8, 0.5), hold=400)
+    thrown = ada.await_stamps("stamp me", 2)
+    assert tab.await_stamps("stamp me", 2) == thrown
+    assert ada.page.locator(".stamp.waits").count() == 2
+    assert grace.stamps("stamp me") == []
+    online(ada)
+
+    assert grace.await_stamps("stamp me", 2) == thrown
+    for each in (ada, tab):
+        each.until("document.querySelectorAll('.stamp.waits').length === 0")
+        assert each.stamps("stamp me") == thrown
+    assert ada.page.evaluate("localStorage.getItem('stampchat.outbox')") is None
+    room = int(ada.page.url.rpartition("/")[2])
+    stored = as_caller(site, grace).get(f"/chat/channels/{room}/events")["data"]["messages"][0]["stamps"]
+    assert [stamp["word"] for stamp in stored] == ["Wow", "LOL"]
+
+
+def test_a_stamp_whose_answer_is_lost_is_stored_once(two: tuple[Person, Person]) -> None:
+    """It was stored, and the page was loaded anew before it heard so; what is sent again is answered, not stored."""
+    ada, grace = two
+    ada.say("stamp me")
+    grace.sees("stamp me")
+    kept = "localStorage.getItem('stampchat.outbox')"
+    ada.page.evaluate("WebSocket.prototype.send = () => {}")
+    ada.throw("Wow", "stamp me", hold=0)
+    ada.await_stamps("stamp me", 1)
+    waiting = ada.page.evaluate(kept)
+    ada.page.reload()
+    grace.await_stamps("stamp me", 1)
+    ada.until(f"{kept} === null")
+    ada.page.evaluate("waiting => localStorage.setItem('stampchat.outbox', waiting)", waiting)
+    ada.page.reload()
+    ada.until(f"{kept} === null")
+    ada.throw("LOL", "stamp me", hold=0)
+
+    grace.await_stamps("stamp me", 2)
+    assert [stamp["word"] for stamp in grace.stamps("stamp me")] == ["Wow", "LOL"]
+    assert [stamp["word"] for stamp in ada.await_stamps("stamp me", 2)] == ["Wow", "LOL"]
+
+
+def test_a_stamp_that_waits_for_a_message_that_is_deleted(two: tuple[Person, Person]) -> None:
+    """It falls off, and it is said why."""
+    ada, grace = two
+    ada.say("soon gone")
+    grace.sees("soon gone")
+    offline(grace)
+    grace.throw("Wow", "soon gone", hold=0)
+    ada.row("soon gone").hover()
+    ada.row("soon gone").get_by_role("button", name="Delete").click()
+    ada.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    ada.sees("This message was deleted.")
+    online(grace)
+
+    grace.is_told("That message was deleted.")
+    grace.until("localStorage.getItem('stampchat.outbox') === null")
+    assert grace.page.locator(".row .stamp").count() == 0
+
+
+def test_a_change_that_fails_is_not_lost(two: tuple[Person, Person]) -> None:
+    """It needs a connection; what was written is still in the field."""
+    ada, _ = two
+    ada.say("a tpyo")
+    offline(ada)
+    ada.page.keyboard.press("ArrowUp")
+    ada.page.get_by_label("Message", exact=True).fill("a typo")
+    ada.page.keyboard.press("Enter")
+
+    ada.is_told("You are offline, so that could not be done just now.")
+    assert ada.page.get_by_label("Message", exact=True).input_value() == "a typo"
+    online(ada)
+    ada.until("document.querySelector('.row .text') !== null")
+    ada.page.get_by_label("Message", exact=True).press("Enter")
+    ada.bubble("a typo").get_by_text("edited").wait_for()
+
+
 def test_what_is_written_survives_the_tab(two: tuple[Person, Person]) -> None:
     """A page that is loaded anew sends what the one before could not."""
     ada, grace = two

@@ -54,6 +54,27 @@ async def test_a_stamp_reaches_everybody_joined(chat: ChatService) -> None:
     assert (await ada.get("/channels"))["data"][0]["last_message"]["stamps"] == [stamp]
 
 
+async def test_a_stamp_that_is_sent_again_is_stored_and_told_once(chat: ChatService) -> None:
+    """Answer the second time with the one that there is; the same id of somebody else is another stamp."""
+    ada, bob, room, topic = await two_in_a_room(chat)
+    hers, his = await ada.enter(room), await bob.enter(room)
+    message = await hers.shout(topic, "hi")
+    await his.heard(topic)
+    stamp = {"word": "hi", "xPos": 0.5, "yPos": 0.5, "strength": 1, "messageId": message["id"], "id": "mine"}
+
+    await his.push(topic, "stamp", stamp)
+    first = await his.heard(topic, "stamp")
+    again = await his.ask(topic, "stamp", stamp)
+    await hers.push(topic, "stamp", stamp)
+
+    assert first["client_id"] == "mine"
+    assert again == {"status": "ok", "response": {"data": first}}
+    assert await hers.heard(topic, "stamp") == first
+    assert (await hers.heard(topic, "stamp"))["member_id"] != first["member_id"]
+    page = (await ada.get(f"/channels/{room['id']}/events"))["data"]
+    assert [each["client_id"] for each in page["messages"][0]["stamps"]] == ["mine", "mine"]
+
+
 async def test_strength_is_written_as_a_float(chat: ChatService) -> None:
     """Write 1.0, since the app's language tells it from 1."""
     ada = await chat.meet("Ada")

@@ -176,7 +176,7 @@ async def test_a_stamp_stays_in_its_room(store: Store) -> None:
 
     with pytest.raises(Refusal, match="no message of this room"):
         await store.add_stamp(NewStamp(3, other.id, "w", 0, 0, 0))
-    assert (await store.add_stamp(NewStamp(3, own.id, "w", 0, 0, 0))).message_id == own.id
+    assert (await store.add_stamp(NewStamp(3, own.id, "w", 0, 0, 0)))[0].message_id == own.id
     await store.leave_room("bob", 1)
     with pytest.raises(Refusal, match="unauthorized"):
         await store.add_stamp(NewStamp(3, own.id, "w", 0, 0, 0))
@@ -217,7 +217,8 @@ async def test_every_statement_of_the_path_uses_an_index(
         (sql.AFTER, [77, 5, 61, [3]]),
         (sql.AFTER_EACH, [[77, 78], [5, 6], 61]),
         (sql.SEATS, [["u77", "u78"], ["t77", "t79"]]),
-        (sql.ADD_STAMP, [77, 77, "w", 0.0, 0.0, 0.0]),
+        (sql.ADD_STAMP, [77, 77, "w", 0.0, 0.0, 0.0, "a"]),
+        (sql.KNOWN_STAMP, [77, "a"]),
     ]
     for statement, arguments in path:
         plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN " + statement, *arguments))
