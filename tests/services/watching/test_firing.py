@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ import yaml
 
 from infra.catalogue import APPLICATIONS
 from infra.observability.alerts import PREFIX, rule_groups
-from tests.prometheus import prometheus_programs
+from tests.prometheus import run_prometheus
 from tests.services.conftest import Databases
 from tests.services.processes import Fleet
 
@@ -106,36 +104,8 @@ def prometheus_process(folder: Path, fleet: Fleet) -> Iterator[str]:
         "scrape_configs": jobs,
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    log = folder / "prometheus.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                prometheus_programs() / "prometheus",
-                f"--config.file={folder / 'prometheus.yaml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                "--web.listen-address=127.0.0.1:0",
-            ],
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield _address(process, log)
-    finally:
-        process.terminate()
-        process.wait(SECONDS)
-
-
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Read in its log which port it got."""
-    deadline = time.monotonic() + SECONDS
-    while True:
-        said = log.read_text()
-        found = re.search(r'msg="Listening on" address=(\S+)', said)
-        if found:
-            return f"http://{found[1]}"
-        assert process.poll() is None, said
-        assert time.monotonic() < deadline, said
-        time.sleep(0.1)
+    with run_prometheus(folder, folder / "prometheus.yaml") as url:
+        yield url
 
 
 @pytest.fixture
