@@ -213,9 +213,10 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             (("count by (service, sources) (stampchat_build_info)", "{{service}} {{sources}}"),),
         ),
         Panel(
-            "Certificate",
-            "d",
-            "Days until it is renewed, and until it ends; a stack without TLS has none.",
+            "Days of the certificate",
+            # Of Grafana's unit of days 64 are 9 weeks.
+            "short",
+            "Until it is renewed, and until it ends; a stack without TLS has none.",
             (
                 (f"({moment(RENEWAL)} - time()) / 86400", "until its renewal"),
                 (f"({moment(ENDS)} - time()) / 86400", "until its end"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +89,21 @@ def test_grafana_finds_the_dashboard(full: Recording) -> None:
     assert [row["title"] for row in dashboard["panels"] if row["type"] == "row"] == list(ROWS)
     assert [panel["title"] for panel in panels] == [panel.title for row in ROWS.values() for panel in row]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    places = [(place["x"], place["y"]) for panel in panels for place in [panel["gridPos"]]]
-    assert len(set(places)) == len(places)
+    taken = [cell for panel in dashboard["panels"] for cell in cells(**panel["gridPos"])]
+    assert len(set(taken)) == len(taken)
+    # Grafana's grid is so wide.
+    assert max(x for x, _ in taken) < 24
     assert [panel["title"] for panel in panels if not panel["fieldConfig"]["defaults"].get("unit")] == []
     sources = {target["datasource"]["uid"] for panel in panels for target in panel["targets"]}
     (variable,) = dashboard["templating"]["list"]
     assert sources == {f"${{{variable['name']}}}"}
     # A ConfigMap takes no more than a mebibyte.
     assert len(found["data"]["stampchat.json"]) < 2**18
+
+
+def cells(x: int, y: int, w: int, h: int) -> Iterator[tuple[int, int]]:
+    """Yield what a panel covers of the grid."""
+    yield from ((column, line) for column in range(x, x + w) for line in range(y, y + h))
 
 
 def test_prometheus_alone_may_ask_and_only_where_metrics_are(full: Recording, prod: Recording, dev: Recording) -> None:
