@@ -59,7 +59,8 @@ def deploy_application(config: StackConfig, images: Images, root: Path) -> Appli
         service = Service(application, config, images.services, secrets.checksums, options(provider, last))
         last = [service]
     if config.observability.kind == "prometheus-operator":
-        Observability("observability", config.observability, options(provider, last))
+        first = options(provider, last)
+        Observability("observability", config.observability, first, certificate=config.hosted is not None)
     return Application(provider, service)
 
 

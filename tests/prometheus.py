@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +19,7 @@ from deployer.report import Silent
 from deployer.workspace import load_workspace
 
 PACKAGE = "prometheus"
+SECONDS = 120.0
 
 
 def prometheus_programs() -> Path:
@@ -32,3 +38,43 @@ def prometheus_programs() -> Path:
                 unpack([deb], fresh / "all")
                 replace_folder(fresh / "all" / "usr" / "bin", folder)
     return folder
+
+
+@contextmanager
+def run_prometheus(folder: Path, config: Path) -> Iterator[str]:
+    """Run Prometheus; return where it answers.
+
+    Args:
+        folder: for its data and its log.
+        config: its configuration.
+    """
+    log = folder / "prometheus.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                prometheus_programs() / "prometheus",
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                "--web.listen-address=127.0.0.1:0",
+            ],
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield _address(process, log)
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Read in its log which port it got."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        said = log.read_text()
+        found = re.search(r'msg="Listening on" address=(\S+)', said)
+        if found:
+            return f"http://{found[1]}"
+        assert process.poll() is None, said
+        assert time.monotonic() < deadline, said
+        time.sleep(0.1)

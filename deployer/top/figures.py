@@ -28,7 +28,7 @@ def _quantile(name: str, part: float, **labels: str) -> Callable[[Change], float
 
 def _failures(change: Change) -> float | None:
     """Answers of the public port that were a fault of ours or of what we stand on."""
-    statuses = {dict(labels)["status"] for labels in change.now.series.get("stampchat_http_requests_total", {})}
+    statuses = {dict(labels).get("status", "") for labels in change.now.series.get("stampchat_http_requests_total", {})}
     rates = [
         change.rate("stampchat_http_requests_total", port="public", status=status)
         for status in statuses

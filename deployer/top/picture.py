@@ -9,7 +9,6 @@ from typing import Literal
 from deployer.top.figures import JOINS, REQUESTS, SHOUTS, WORST, Figures
 from deployer.top.scrape import Change, merge, quantile
 
-SERVICES = ("auth", "chat", "notifications")
 Condition = Literal["failing", "warning", "ok"]
 _ORDER: Mapping[Condition, int] = {"failing": 0, "warning": 1, "ok": 2}
 

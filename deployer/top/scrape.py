@@ -10,7 +10,10 @@ from deployer.top.errors import ProbeError
 
 # In every service's metrics; a text without it comes from something else.
 SIGN = "stampchat_build_info"
+SERVICES = ("auth", "chat", "notifications")
 STARTED = "process_start_time_seconds"
+
+_NO_TEXT = "its metrics are no text that Prometheus could read"
 
 Labels = frozenset[tuple[str, str]]
 Growth = dict[float, float]
@@ -67,14 +70,17 @@ def parse_scrape(text: str, at: float) -> Scrape:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 value = float(sample.value)
+                if sample.name.endswith("_bucket") and math.isnan(float(sample.labels["le"])):
+                    raise ProbeError(_NO_TEXT)
                 if math.isfinite(value):
                     series.setdefault(sample.name, {})[frozenset(sample.labels.items())] = value
     # The parser promises no kind of error for what it does not understand.
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ProbeError("its metrics are no text that Prometheus could read") from error
-    if SIGN not in series:
+        raise ProbeError(_NO_TEXT) from error
+    found = Scrape(at, series)
+    if SIGN not in series or found.service not in SERVICES:
         raise ProbeError("what answers at its port of metrics is none of our services")
-    return Scrape(at, series)
+    return found
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from deployer.top.errors import ProbeError
 from deployer.top.figures import Figures, read_figures
 from deployer.top.forward import forward, get
 from deployer.top.judge import judge
-from deployer.top.picture import SERVICES, Certificate, Picture, Row, add_up, in_order, read_databases
-from deployer.top.scrape import Change, Scrape, parse_scrape
+from deployer.top.picture import Certificate, Picture, Row, add_up, in_order, read_databases
+from deployer.top.scrape import SERVICES, Change, Scrape, parse_scrape
+from deployer.top.words import plain
 from deployer.workspace import Workspace
 
 # Pods that are asked at once; each is one connection to the API server.
@@ -129,7 +130,7 @@ class Watch:
             with forward(self._kube, pod) as connection:
                 checks = parse_readiness(get(connection, "/readyz")[1])
         except ProbeError as error:
-            return Answer(scrape, checks, str(error))
+            return Answer(scrape, checks, plain(str(error)))
         except Exception as error:  # noqa: BLE001  # a thread that dies would leave everybody waiting
             return Answer(scrape, checks, f"it cannot be asked, by a fault of our own: {type(error).__name__}: {error}")
         return Answer(scrape, checks, "")
@@ -172,7 +173,7 @@ def parse_readiness(text: str) -> dict[str, str]:
     """
     try:
         checks = json.loads(text)["checks"]
-        return {str(name): str(word) for name, word in checks.items()}
+        return {plain(str(name)): plain(str(word)) for name, word in checks.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ProbeError("its /readyz answers with something else than its checks") from error
 

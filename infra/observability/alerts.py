@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Severity = Literal["critical", "warning"]
+from infra.observability.alert import Alert
+from infra.observability.certificate import CERTIFICATE_ALERTS
+
 # Of the label `job`, which the PodMonitors take from the pods' own name.
 JOBS = "stamp-chat-.+"
-
-
-@dataclass(frozen=True)
-class Alert:
-    """Be one rule.
-
-    Attributes:
-        name: what follows StampChat in the alert's name, and the name of its page.
-        expr: what is true when a person should look, in PromQL.
-        wait: for how long it has to be true, as Prometheus writes a duration.
-        severity: critical wakes somebody up, warning waits for the morning.
-        summary: one line, for a pager.
-        description: what it means for people who chat, and the figure.
-    """
-
-    name: str
-    expr: str
-    wait: str
-    severity: Severity
-    summary: str
-    description: str
 
 
 def _slow(series: str, seconds: str, *, by: str = "", labels: str = "") -> str:
@@ -43,6 +23,7 @@ def _grew(series: str, span: str) -> str:
 
 
 _PUBLIC = 'port="public"'
+CERTIFICATE_GROUP = "stampchat-certificate"
 GROUPS: dict[str, tuple[Alert, ...]] = {
     "stampchat-availability": (
         Alert(
@@ -228,17 +209,23 @@ GROUPS: dict[str, tuple[Alert, ...]] = {
             "{{ $value }} accounts that their owners deleted still have something left somewhere.",
         ),
     ),
+    CERTIFICATE_GROUP: CERTIFICATE_ALERTS,
 }
 PREFIX = "StampChat"
 
 
-def rule_groups(runbooks: str) -> list[dict[str, Any]]:
+def rule_groups(runbooks: str, *, certificate: bool = True) -> list[dict[str, Any]]:
     """Build the groups of rules, as a rules file of Prometheus and a PrometheusRule alike have them.
 
     Args:
         runbooks: what stands before the name of an alert's page.
+        certificate: whether the stack has one.
     """
-    return [{"name": name, "rules": [_rule(alert, runbooks) for alert in alerts]} for name, alerts in GROUPS.items()]
+    return [
+        {"name": name, "rules": [_rule(alert, runbooks) for alert in alerts]}
+        for name, alerts in GROUPS.items()
+        if certificate or name != CERTIFICATE_GROUP
+    ]
 
 
 def _rule(alert: Alert, runbooks: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from grafana_foundation_sdk.builders import prometheus, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
+from infra.observability.certificate import ENDS, RENEWAL, moment
+
 UID = "stampchat"
 # Chosen in Grafana, by whoever looks: no stack knows its name.
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -209,6 +211,16 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "short",
             "Pods of each version: during an update there are two.",
             (("count by (service, sources) (stampchat_build_info)", "{{service}} {{sources}}"),),
+        ),
+        Panel(
+            "Days of the certificate",
+            # Of Grafana's unit of days 64 are 9 weeks.
+            "short",
+            "Until it is renewed, and until it ends; a stack without TLS has none.",
+            (
+                (f"({moment(RENEWAL)} - time()) / 86400", "until its renewal"),
+                (f"({moment(ENDS)} - time()) / 86400", "until its end"),
+            ),
         ),
     ),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from infra.builders.labels import labels, selector
-from infra.catalogue import NAMESPACE, Application
+from infra.catalogue import NAMESPACE, TLS_SECRET, Application
 from infra.observability.alerts import rule_groups
+from infra.observability.certificate import ENDS, READY, RENEWAL
 from infra.observability.config import ObservabilityConfig
 
 Json = dict[str, Any]
@@ -17,6 +18,11 @@ DASHBOARD = "stampchat-dashboard"
 # By this label the sidecar of Grafana's usual chart finds a dashboard in any namespace.
 DASHBOARD_LABEL = {"grafana_dashboard": "1"}
 SCRAPE_INTERVAL = "15s"
+# A certificate changes once in two months.
+CERTIFICATE_INTERVAL = "60s"
+CERT_MANAGER = "stampchat-cert-manager"
+# Where its documentation, and platform.install, put cert-manager.
+CERT_MANAGER_NAMESPACE = "cert-manager"
 
 
 def pod_monitor(application: Application, config: ObservabilityConfig) -> Json:
@@ -35,8 +41,48 @@ def pod_monitor(application: Application, config: ObservabilityConfig) -> Json:
     }
 
 
-def prometheus_rule(config: ObservabilityConfig) -> Json:
-    """Have the alerts evaluated."""
+def certificate_monitor(config: ObservabilityConfig) -> Json:
+    """Have cert-manager asked about our certificate, and keep nothing else of what it tells.
+
+    Its chart names pods and port so; by its own values it is scraped only where somebody wants it to be.
+    """
+    kept = {
+        "sourceLabels": ["__name__", "name"],
+        "separator": ";",
+        "regex": f"({ENDS}|{RENEWAL}|{READY});{TLS_SECRET}",
+        "action": "keep",
+    }
+    endpoint = {
+        "port": "http-metrics",
+        "path": "/metrics",
+        "interval": CERTIFICATE_INTERVAL,
+        "metricRelabelings": [kept],
+    }
+    chosen = {"app.kubernetes.io/name": "cert-manager", "app.kubernetes.io/component": "controller"}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "PodMonitor",
+        "metadata": {
+            "name": CERT_MANAGER,
+            "namespace": NAMESPACE,
+            "labels": {**config.labels, **labels(CERT_MANAGER, "observability")},
+        },
+        "spec": {
+            "jobLabel": "app.kubernetes.io/name",
+            "namespaceSelector": {"matchNames": [CERT_MANAGER_NAMESPACE]},
+            "selector": {"matchLabels": chosen},
+            "podMetricsEndpoints": [endpoint],
+        },
+    }
+
+
+def prometheus_rule(config: ObservabilityConfig, *, certificate: bool) -> Json:
+    """Have the alerts evaluated.
+
+    Args:
+        config: who watches.
+        certificate: whether the stack has one.
+    """
     return {
         "apiVersion": API_VERSION,
         "kind": "PrometheusRule",
@@ -45,7 +91,7 @@ def prometheus_rule(config: ObservabilityConfig) -> Json:
             "namespace": NAMESPACE,
             "labels": {**config.labels, **labels(NAME, "observability")},
         },
-        "spec": {"groups": rule_groups(config.runbooks)},
+        "spec": {"groups": rule_groups(config.runbooks, certificate=certificate)},
     }
 
 

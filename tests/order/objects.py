@@ -56,6 +56,11 @@ class Objects:
             query.append(("dryRun", "All"))
         return self._call("PATCH", self.path(manifest), query, json.dumps(manifest))
 
+    def apply_status(self, manifest: Mapping[str, Any]) -> Json:
+        """Say of an object what only who acts on it says: its status."""
+        query = [("fieldManager", MANAGER), ("force", "true")]
+        return self._call("PATCH", f"{self.path(manifest)}/status", query, json.dumps(manifest))
+
     def get(self, manifest: Mapping[str, Any]) -> Json | None:
         """Return an object, or None where there is none."""
         return self.read(self.path(manifest))

@@ -101,8 +101,8 @@ def _established(definition: Json | None) -> bool:
     [
         pytest.param(PROD, 10, marks=AMBASSADOR),
         (PROD_GATEWAY_API, 6),
-        # Three PodMonitors and the rules besides.
-        ({**PROD_GATEWAY_API, **WATCHED}, 10),
+        # Four PodMonitors and the rules besides.
+        ({**PROD_GATEWAY_API, **WATCHED}, 11),
     ],
     ids=["ambassador", "gateway-api", "watched"],
 )

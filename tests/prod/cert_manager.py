@@ -81,7 +81,8 @@ def _render(references: list[str], nameserver: str) -> Iterator[dict[str, Any]]:
     values: dict[str, Any] = {
         "installCRDs": True,
         "startupapicheck": {"enabled": False},
-        "prometheus": {"enabled": False},
+        # As it is unless somebody says otherwise: a port with metrics, and no monitor.
+        "prometheus": {"enabled": True, "servicemonitor": {"enabled": False}},
         "featureGates": "ExperimentalGatewayAPISupport=true",
         "webhook": {"timeoutSeconds": 30, "livenessProbe": PATIENT, "readinessProbe": PATIENT},
         "extraArgs": [f"--acme-http01-solver-nameservers={nameserver}"],

@@ -27,15 +27,20 @@ from infra.builders.tls import certificate, cluster_issuer
 from infra.catalogue import ACME_PATH, GATEWAY, GATEWAY_NAMESPACE, NAMESPACE
 from infra.config import AcmeConfig
 from infra.network_policy import solver_policy
+from infra.observability.certificate import CERTIFICATE_ALERTS, ENDS, READY, RENEWAL
+from infra.observability.dashboard import expressions
 from tests.conftest import EmbeddedCluster
+from tests.exported import CERT_MANAGERS, problem, read_exported
 from tests.gateways.client import Gateway, read_frame, send_frame
 from tests.gateways.cluster import place, with_echoes
 from tests.infra.configs import PROD_GATEWAY_API
 from tests.order.objects import Objects, eventually
 from tests.order.stack import load_images, objects_of
 from tests.prod.cert_manager import remove_cert_manager
+from tests.prod.cert_manager_metrics import figure, scrape
 from tests.prod.certificates import Issuing, issuing
 from tests.prod.pebble import REFUSED
+from tests.promql import Selector, selectors
 from tests.repeating import Repeating
 
 pytestmark = pytest.mark.cluster
@@ -163,6 +168,24 @@ def _reached(tls: Tls) -> bool:
     with contextlib.suppress(OSError):
         return tls.gateway.ask("/chat/test").place == "chat:public"
     return False
+
+
+def test_the_certificates_alerts_and_panels_ask_what_cert_manager_tells(tls: Tls) -> None:
+    """Its pod is the one that the stack's monitor chooses, and the end that it tells is the certificate's."""
+    ends = dt.datetime.fromisoformat(read_issuance(tls.kube).ends).timestamp()
+    eventually(lambda: figure(scrape(tls.objects, tls.kube), ENDS) == ends, "the end in cert-manager's metrics")
+
+    told = scrape(tls.objects, tls.kube)
+
+    assert ends - figure(told, RENEWAL) == pytest.approx(30 * 86400, abs=86400)
+    asked = [selector for alert in CERTIFICATE_ALERTS for selector in selectors(alert.expr)]
+    asked += [found for text in expressions() for found in selectors(text) if found.name.startswith(CERT_MANAGERS)]
+    assert {selector.name for selector in asked} == {ENDS, RENEWAL, READY}
+    exported = read_exported(told)
+    assert [wrong for selector in asked if (wrong := problem(selector, exported))] == []
+    # Self-test: a misspelt series and another certificate are found.
+    assert problem(Selector(f"{ENDS}s", ()), exported)
+    assert problem(Selector(ENDS, (("name", "somebody-elses"),)), exported)
 
 
 class Requests(Repeating):

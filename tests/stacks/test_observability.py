@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.catalogue import APPLICATIONS
-from infra.observability.alerts import rule_groups
+from infra.observability.alerts import CERTIFICATE_GROUP, rule_groups
+from infra.observability.certificate import CERTIFICATE_ALERTS
 from infra.observability.dashboard import ROWS, build_dashboard
+from infra.observability.objects import CERT_MANAGER, CERT_MANAGER_NAMESPACE
 from stacks.program import deploy
 from stacks.render import render
 from tests.infra.configs import DEV, OPTIONS, PROD
@@ -23,7 +27,7 @@ NAMES = [application.name for application in APPLICATIONS]
 
 def test_each_service_is_scraped_where_its_metrics_are(full: Recording) -> None:
     """The monitor selects the pods, names a port that they have, and wears what Prometheus asks for."""
-    monitors = {r.name: r.inputs for r in full.objects("PodMonitor")}
+    monitors = {r.name: r.inputs for r in full.objects("PodMonitor") if r.name != CERT_MANAGER}
 
     assert sorted(monitors) == sorted(NAMES)
     for name, monitor in monitors.items():
@@ -37,6 +41,23 @@ def test_each_service_is_scraped_where_its_metrics_are(full: Recording) -> None:
         assert template["metadata"]["labels"][monitor["spec"]["jobLabel"]] == name
         assert monitor["metadata"]["labels"].items() >= ASKED["labels"].items()
         assert monitor["metadata"]["namespace"] == "stampchat"
+
+
+def test_cert_manager_is_asked_about_our_certificate_and_no_other(full: Recording) -> None:
+    """By the name that the Certificate has; tests/prod has cert-manager's own pods and figures beside it."""
+    monitor = full.object("PodMonitor", CERT_MANAGER)
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    (kept,) = endpoint["metricRelabelings"]
+    (certificate,) = full.objects("Certificate")
+
+    assert monitor["metadata"]["labels"].items() >= ASKED["labels"].items()
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": [CERT_MANAGER_NAMESPACE]}
+    assert (kept["action"], kept["sourceLabels"]) == ("keep", ["__name__", "name"])
+    series = {name for alert in CERTIFICATE_ALERTS for name in re.findall(r"certmanager_\w+", alert.expr)}
+    assert len(series) == 3
+    for name in series:
+        assert re.fullmatch(kept["regex"], f"{name};{certificate.inputs['metadata']['name']}")
+        assert not re.fullmatch(kept["regex"], f"{name};somebody-elses")
 
 
 def test_the_rules_are_those_that_are_tested(full: Recording) -> None:
@@ -68,14 +89,21 @@ def test_grafana_finds_the_dashboard(full: Recording) -> None:
     assert [row["title"] for row in dashboard["panels"] if row["type"] == "row"] == list(ROWS)
     assert [panel["title"] for panel in panels] == [panel.title for row in ROWS.values() for panel in row]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    places = [(place["x"], place["y"]) for panel in panels for place in [panel["gridPos"]]]
-    assert len(set(places)) == len(places)
+    taken = [cell for panel in dashboard["panels"] for cell in cells(**panel["gridPos"])]
+    assert len(set(taken)) == len(taken)
+    # Grafana's grid is so wide.
+    assert max(x for x, _ in taken) < 24
     assert [panel["title"] for panel in panels if not panel["fieldConfig"]["defaults"].get("unit")] == []
     sources = {target["datasource"]["uid"] for panel in panels for target in panel["targets"]}
     (variable,) = dashboard["templating"]["list"]
     assert sources == {f"${{{variable['name']}}}"}
     # A ConfigMap takes no more than a mebibyte.
     assert len(found["data"]["stampchat.json"]) < 2**18
+
+
+def cells(x: int, y: int, w: int, h: int) -> Iterator[tuple[int, int]]:
+    """Yield what a panel covers of the grid."""
+    yield from ((column, line) for column in range(x, x + w) for line in range(y, y + h))
 
 
 def test_prometheus_alone_may_ask_and_only_where_metrics_are(full: Recording, prod: Recording, dev: Recording) -> None:
@@ -101,7 +129,7 @@ def test_nothing_of_it_is_there_unless_it_is_wanted(which: str, request: pytest.
 
 
 def test_a_rendered_stack_has_it_after_the_services(checkout: Path) -> None:
-    """In dev, too."""
+    """In dev, too, which has no certificate to watch."""
     config = {**DEV, "stampchat:observability": '{"kind": "prometheus-operator"}'}
     rendered = render("dev", config, checkout)
     order = [item["component"] for item in rendered]
@@ -109,3 +137,6 @@ def test_a_rendered_stack_has_it_after_the_services(checkout: Path) -> None:
 
     assert sorted(kinds) == ["ConfigMap", "PodMonitor", "PodMonitor", "PodMonitor", "PrometheusRule"]
     assert order.index("observability") > max(order.index(name) for name in NAMES)
+    (rules,) = [item["manifest"] for item in rendered if item["manifest"]["kind"] == "PrometheusRule"]
+    assert rules["spec"]["groups"] == rule_groups("docs/alerts", certificate=False)
+    assert CERTIFICATE_GROUP not in {group["name"] for group in rules["spec"]["groups"]}

@@ -12,6 +12,8 @@ from deployer.top.scrape import Change, Scrape, merge, parse_scrape, quantile
 from services.chat.metrics import ChatMetrics
 from services.metrics import Metrics
 
+OURS = 'stampchat_build_info{service="chat"} 1\n'
+
 
 class Exporter:
     """Count as a service does, and be scraped at chosen moments."""
@@ -113,11 +115,22 @@ def test_histograms_of_several_pods_are_added_before_a_quantile_is_taken() -> No
         "node_load1 0.5\n",
         "\x00\x01\x02",
         "# TYPE stampchat_build_info gauge\n",
+        "stampchat_build_info 1\n",
+        'stampchat_build_info{service="\x1b[2J"} 1\n',
+        f"{OURS}stampchat_shout_seconds_bucket 3\n",
+        f'{OURS}stampchat_shout_seconds_bucket{{le="soon"}} 3\n',
+        f'{OURS}stampchat_shout_seconds_bucket{{le="NaN"}} 3\n',
     ],
 )
 def test_nonsense_is_told_and_not_believed(text: str) -> None:
     with pytest.raises(ProbeError, match=r"^(its metrics are no text|what answers at its port)"):
         parse_scrape(text, 0.0)
+
+
+def test_answers_without_a_status_count_as_no_fault() -> None:
+    scrape = parse_scrape(f'{OURS}stampchat_http_requests_total{{port="public"}} 3\n', 0.0)
+
+    assert read_figures("chat", Change(scrape, scrape))["failures_per_second"] == 0
 
 
 def test_a_figure_that_is_no_number_is_not_known() -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from infra.observability.alerts import GROUPS, PREFIX, rule_groups
+from infra.observability.certificate import ENDS, OURS, READY, RENEWAL
 from tests.prometheus import prometheus_programs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,6 +56,11 @@ def histogram(name: str, labels: str, *, slow: str, bound: str, worse: str) -> d
         f'{name}_bucket{{{labels},le="{worse}"}}': "0+150x200",
         f'{name}_bucket{{{labels},le="+Inf"}}': "0+150x200",
     }
+
+
+def moments(series: str, values: str) -> dict[str, str]:
+    """Have two pods of cert-manager tell a moment of our certificate."""
+    return {f'{series}{{{OURS},exported_namespace="stampchat",pod="{pod}"}}': values for pod in "ab"}
 
 
 BUILDS = {f'stampchat_build_info{{service="{name}"}}': "1x200" for name in ("auth", "chat", "notifications")}
@@ -235,6 +241,49 @@ CASES = (
         "2 accounts that their owners deleted still have something left somewhere.",
         at="65m",
         before="55m",
+    ),
+    Case(
+        "CertificateNotRenewed",
+        # 130 minutes between renewal and end, half of them over at minute 66. Two pods of cert-manager tell of it.
+        {**moments(ENDS, "7860x600"), **moments(RENEWAL, "60x600")},
+        {**moments(ENDS, "7860x300 15660x300"), **moments(RENEWAL, "60x300 7860x300")},
+        "The certificate should have been renewed long ago",
+        "It ends in 3m 0s; half of the time that cert-manager takes for a renewal is over.",
+        {"name": "stampchat-tls"},
+        at="128m",
+        before="120m",
+    ),
+    Case(
+        "CertificateExpires",
+        {**moments(ENDS, "7860x600"), **moments(RENEWAL, "60x600")},
+        # There is none yet.
+        {**moments(ENDS, "0x600"), **moments(RENEWAL, "0x600")},
+        "The certificate is about to end",
+        "It ends in -4m 0s (with a minus it has ended), and nobody can connect from then on.",
+        {"name": "stampchat-tls"},
+        at="135m",
+        before="128m",
+    ),
+    Case(
+        "CertificateNotReady",
+        {f'{READY}{{{OURS},condition="True"}}': "0x200", f'{READY}{{{OURS},condition="False"}}': "1x200"},
+        {f'{READY}{{{OURS},condition="True"}}': "1x200", f'{READY}{{{OURS},condition="False"}}': "0x200"},
+        "There is no good certificate",
+        "For half an hour cert-manager has called Certificate stampchat-tls not ready.",
+        {"name": "stampchat-tls"},
+        at="35m",
+        before="25m",
+    ),
+    Case(
+        "CertificateUnwatched",
+        {f"{ENDS}{{{OURS}}}": "5000x10 _x400", f'{ENDS}{{name="somebody-elses"}}': "5000x400"},
+        {f"{ENDS}{{{OURS}}}": "5000x400"},
+        "Nobody watches the certificate",
+        "Prometheus has had no figure of Certificate stampchat-tls for an hour: cert-manager does not run, or"
+        " nobody scrapes it.",
+        {"name": "stampchat-tls"},
+        at="70m",
+        before="60m",
     ),
 )
 
