@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -37,6 +38,7 @@ class HeldChat:
         self.shouts: list[Any] = []
         self.whispers: list[Any] = []
         self.missed: list[dict[str, int]] = []
+        self.flying: asyncio.Task[None] | None = None
 
     async def find_seat(self, _identity: str, _topic: str) -> Seat:
         """Be Chat.find_seat."""
@@ -57,6 +59,21 @@ class HeldChat:
         if self.error is not None:
             raise self.error
         self.shouts.append(payload)
+
+    def take_shout(self, seat: Seat, topic: str, payload: Any, done: Callable[[Exception | None], None]) -> None:
+        """Be Chat.take_shout: one after the other."""
+
+        async def shout(before: asyncio.Task[None] | None) -> None:
+            if before is not None:
+                await before
+            try:
+                await self.shout(seat, topic, payload)
+            except Exception as error:  # noqa: BLE001  # it is called back with
+                done(error)
+            else:
+                done(None)
+
+        self.flying = asyncio.create_task(shout(self.flying))
 
     def whisper(self, _seat: Seat, _topic: str, payload: Any, _but: object) -> None:
         """Be Chat.whisper."""
