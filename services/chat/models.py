@@ -121,8 +121,7 @@ class Place:
     topic: str
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """Be a message that is not stored yet."""
 
     member_id: int
@@ -142,8 +141,7 @@ class NewStamp:
     strength: float
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """Be a message that was stored a moment ago.
 
     Attributes:
