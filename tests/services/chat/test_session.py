@@ -39,6 +39,7 @@ class HeldChat:
         self.whispers: list[Any] = []
         self.missed: list[dict[str, int]] = []
         self.flying: asyncio.Task[None] | None = None
+        self.taken = 0
 
     async def find_seat(self, _identity: str, _topic: str) -> Seat:
         """Be Chat.find_seat."""
@@ -73,6 +74,7 @@ class HeldChat:
             else:
                 done(None)
 
+        self.taken += 1
         self.flying = asyncio.create_task(shout(self.flying))
 
     def whisper(self, _seat: Seat, _topic: str, payload: Any, _but: object) -> None:
@@ -237,6 +239,24 @@ class TestSession:
         await closing
 
         assert self.chat.shouts == [{"message": "a"}]
+
+    async def test_shouts_need_not_wait_for_each_other_and_what_is_behind_them_waits(self) -> None:
+        """Hand them all to the writer at once, up to the first other event, and take that and the rest in turn."""
+        self.chat.may_go.set()
+        self.push("phx_join")
+        await self.settle()
+        handed: list[int] = []
+        for events in (("shout", "shout"), ("shout", "ping", "shout")):
+            self.chat.may_go.clear()
+            for event in events:
+                self.push(event, {"message": event}, ref=event)
+            handed.append(self.chat.taken)
+            self.chat.may_go.set()
+            await self.settle()
+
+        assert handed == [2, 3]
+        assert len(self.chat.shouts) == 4
+        assert [(frame[1], frame[4]["status"]) for frame in self.wire.frames[1:]] == [("ping", "ok")]
 
     async def test_what_nobody_foresaw_ends_the_channel_only(self) -> None:
         """Send phx_error, and let the client join again."""
