@@ -14,6 +14,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from services.errors import DatabaseReadOnly, DatabaseUnavailable
+from services.kept import Kept
 from services.settings import DatabaseSettings
 
 CONNECT_SECONDS = 5.0
@@ -72,6 +73,7 @@ class Database:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], connector: Connector) -> None:
         self._pool = pool
         self._connector = connector
+        self._kept: list[Kept] = []
         self.on_lend: Callable[[float], None] = _ignore
 
     def count(self) -> tuple[int, int]:
@@ -96,15 +98,43 @@ class Database:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 self.on_lend(time.perf_counter() - started)
                 yield connection
-        except LOST_STATEMENT as error:
+        except (*LOST_STATEMENT, *AWAY) as error:
+            raise await self._lose(error) from error
+
+    def keep(self) -> Kept:
+        """Lend one connection to whoever asks all the time; it is closed with the pool."""
+        kept = Kept(self._lend, self._pool.release, self._lose, self._is_drained)
+        self._kept.append(kept)
+        return kept
+
+    async def close(self) -> None:
+        """Take back what is kept, and close in good order, or by force when somebody still holds a connection."""
+        for kept in self._kept:
+            await kept.let_go()
+        await close_pool(self._pool)
+
+    async def _lend(self) -> Connection:
+        started = time.perf_counter()
+        connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        self.on_lend(time.perf_counter() - started)
+        return connection
+
+    def _is_drained(self) -> bool:
+        lent, _ = self.count()
+        return lent >= self.most
+
+    async def _lose(self, error: Exception) -> Exception:
+        """Draw the consequences of an error, and return what is said of it."""
+        if isinstance(error, LOST_STATEMENT):
             self._connector.keep_no_statements()
+        elif not isinstance(error, AWAY):
+            return error
+        if isinstance(error, (*LOST_STATEMENT, asyncpg.ReadOnlySQLTransactionError)):
+            # The primary has moved: who stays connected to the former one would never find the new one.
             await self._pool.expire_connections()
-            raise _unavailable(error) from error
-        except AWAY as error:
-            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                # The primary has moved: who stays connected to the former one would never find the new one.
-                await self._pool.expire_connections()
-            raise _unavailable(error) from error
+            for kept in self._kept:
+                await kept.let_go()
+        return _unavailable(error)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -148,10 +178,11 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
         reset=_keep,
     )
     await pool
+    database = Database(pool, connector)
     try:
-        yield Database(pool, connector)
+        yield database
     finally:
-        await close_pool(pool)
+        await database.close()
 
 
 async def close_pool(pool: asyncpg.Pool[asyncpg.Record]) -> None:

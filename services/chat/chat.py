@@ -14,7 +14,7 @@ from services.chat.limits import Limits
 from services.chat.models import Change, ChatMessage, Draft, NewStamp, Seat, Stamp, Stored
 from services.chat.names import bare_topic, parse_id, parse_text, room_topic
 from services.chat.store import Store
-from services.chat.writer import Writer
+from services.chat.writer import Result, Writer
 
 CLIENT_ID_CHARACTERS = 64
 
@@ -125,11 +125,26 @@ class Chat:
             Refusal: it breaks a rule, or the member takes no part in the room any more.
             Unavailable: it could not be stored.
         """
+        if await self._writer.say(topic, self._draft(seat, payload)) is None:
+            raise Refusal("unauthorized")
+
+    def take_shout(self, seat: Seat, topic: str, payload: Any, done: Callable[[Exception | None], None]) -> None:
+        """Do what shout() does without a wait, and call back with what it would have raised, or None.
+
+        Raises:
+            Refusal: it breaks a rule; nothing is called back then.
+            Unavailable: too much is waiting; nothing is called back then.
+        """
+
+        def called_back(result: Result, error: Exception | None) -> None:
+            done(Refusal("unauthorized") if result is None and error is None else error)
+
+        self._writer.take(topic, self._draft(seat, payload), called_back)
+
+    def _draft(self, seat: Seat, payload: Any) -> Draft:
         fields = read_object(payload)
         body = parse_text("message", fields.get("message"), most=self._limits.body_characters)
-        result = await self._writer.say(topic, Draft(seat.member_id, body, _parse_client_id(fields)))
-        if result is None:
-            raise Refusal("unauthorized")
+        return Draft(seat.member_id, body, _parse_client_id(fields))
 
     async def stamp(self, seat: Seat, topic: str, payload: Any) -> Stamp | None:
         """Store a stamp on a message and tell the room.

@@ -126,8 +126,7 @@ class Place:
     topic: str
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """Be a message that is not stored yet."""
 
     member_id: int
@@ -148,8 +147,7 @@ class NewStamp:
     client_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """Be a message that was stored a moment ago.
 
     Attributes:

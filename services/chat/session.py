@@ -1,14 +1,18 @@
 """Live one socket's life: what comes in goes through the connection's table, what it asks for is done in order.
 
 Each channel has an inbox, and a task only while there is something in it. So a topic's events are carried out one
-after the other, a slow database holds up neither heartbeats nor other topics, and an idle socket costs no task.
+after the other, a slow database holds up neither heartbeats nor other topics, and an idle socket costs no task. Shouts
+with nothing else before them need none either: they go to the writer, which keeps their order, and it calls back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Iterable
+from functools import partial
+from time import perf_counter
 from typing import Any
 
 from services.chat.connection import Channel, Connection, Dispatch, Join, Part, Renew, Send
@@ -23,7 +27,7 @@ from services.chat.subscription import Subscription
 from services.errors import RequestError
 from services.logs import request_id, resume_request
 from services.tokens import Claims
-from services.tracing import span
+from services.tracing import is_on, span
 
 # What is answered without asking anybody; it needs no task where nothing waits before it.
 INSTANT = frozenset({"whisper", "ping", "access_token"})
@@ -46,7 +50,9 @@ class Session:
 
     __slots__ = (
         "_connection",
+        "_flying",
         "_is_closed",
+        "_landed",
         "_outlet",
         "_pace",
         "_request_id",
@@ -72,6 +78,9 @@ class Session:
         self._subscriptions: list[Subscription] = []
         self._tasks: set[asyncio.Task[None]] | None = None
         self._is_closed = False
+        # Shouts that the writer has in hand, and what is set when there are none any more.
+        self._flying = 0
+        self._landed: asyncio.Event | None = None
 
     def receive(self, message: Message) -> bool:
         """Take a client's message; it never waits.
@@ -117,6 +126,9 @@ class Session:
 
     async def settle(self) -> None:
         """Finish what the client has asked for so far."""
+        if self._flying:
+            self._landed = self._landed or asyncio.Event()
+            await self._landed.wait()
         if self._tasks:
             await asyncio.gather(*self._tasks)
 
@@ -134,14 +146,54 @@ class Session:
             except Exception as error:  # noqa: BLE001  # told apart there
                 self._fail(subscription, message, error)
             return
-        if len(subscription.inbox) >= self._shared.limits.pending_events:
+        inbox = subscription.inbox
+        if len(inbox) >= self._shared.limits.pending_events:
             self._reply(subscription.channel, message.ref, "too many events are waiting")
-            return
-        subscription.inbox.append(message)
-        if len(subscription.inbox) == 1:
-            task = asyncio.create_task(self._work(subscription))
-            self._tasks = {*self._tasks, task} if self._tasks else {task}
-            task.add_done_callback(self._forget)
+        elif message.event == "shout" and not (inbox and inbox[-1]) and self._fly(subscription, message):
+            inbox.append(None)
+        else:
+            inbox.append(message)
+            if len(inbox) == 1:
+                self._begin(subscription)
+
+    def _begin(self, subscription: Subscription) -> None:
+        task = asyncio.create_task(self._work(subscription))
+        self._tasks = {*self._tasks, task} if self._tasks else {task}
+        task.add_done_callback(self._forget)
+
+    def _fly(self, subscription: Subscription, message: Message) -> bool:
+        """Give a shout to the writer; what is wrong with it is said in its turn, by _do()."""
+        seat = subscription.seat
+        # A trace follows tasks.
+        if seat is None or is_on():
+            return False
+        started = perf_counter()
+        try:
+            self._shared.chat.take_shout(
+                seat, subscription.channel.topic, message.payload, partial(self._land, subscription, message, started)
+            )
+        except (Refusal, RequestError):
+            return False
+        self._flying += 1
+        return True
+
+    def _land(self, subscription: Subscription, message: Message, started: float, error: Exception | None) -> None:
+        """Take what became of a shout."""
+        if error is None:
+            self._shared.metrics.shout_seconds.observe(perf_counter() - started)
+        else:
+            # The writer serves many requests, and a failure is logged under its own.
+            context = contextvars.Context()
+            context.run(resume_request, self._request_id)
+            context.run(self._fail, subscription, message, error)
+        inbox = subscription.inbox
+        del inbox[0]
+        if inbox and inbox[0] is not None:
+            self._begin(subscription)
+        self._flying -= 1
+        if not self._flying and self._landed is not None:
+            self._landed.set()
+            self._landed = None
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         if self._tasks is not None:
@@ -156,8 +208,7 @@ class Session:
         """Empty an inbox."""
         resume_request(self._request_id)
         inbox = subscription.inbox
-        while inbox:
-            message = inbox[0]
+        while inbox and (message := inbox[0]) is not None:
             try:
                 await self._do(subscription, message)
             except Exception as error:  # noqa: BLE001  # told apart there

@@ -150,8 +150,13 @@ WHERE (g.channel_id, g.id) > ($1::bigint, $2::bigint) AND g.channel_id <= $1 AND
 ORDER BY g.channel_id, g.id LIMIT $3
 """
 
-# A function of the migrations: what a batch does, and why it is one.
-ADD_MESSAGES = "SELECT * FROM chat_say($1, $2, $3, $4, $5, $6)"
+# Functions of the migrations: what a batch does, and why it is one. What the caller knows does not come back.
+ADD_MESSAGES = """
+SELECT ordinal, id, inserted_at, channel_id, stored, after FROM chat_say($1, $2, $3, $4, $5, $6)
+"""
+ADD_MESSAGES_ALONE = """
+SELECT ordinal, id, inserted_at, channel_id, stored, -1 AS after FROM chat_say_alone($1, $2, $3)
+"""
 
 # The first byte keeps a room's turn apart from other advisory locks; chat_say in the migrations takes the same ones.
 TURN = "((83::bigint << 56) | {room})"

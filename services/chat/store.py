@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from services.chat import sql
 from services.chat.bus import Commits, Cut, tell_message
@@ -48,6 +48,7 @@ class Store:
         self._database = database
         self._commits = commits or Commits()
         self._seats = Together(self._find_seats)
+        self._kept = database.keep()
 
     async def ensure_user(self, identity: str, name: str | None) -> User:
         """Return the person of this identity, made now if there is none.
@@ -262,14 +263,27 @@ class Store:
         Returns:
             For each draft, in order: the message; "known" when it is stored already; None from who takes no part.
         """
-        columns = zip(*((draft.member_id, draft.body, draft.client_id) for draft in drafts), strict=True)
-        results: list[Stored | Literal["known"] | None] = [None] * len(drafts)
+        columns: list[list[Any]] = [
+            [draft.member_id for draft in drafts],
+            [draft.body for draft in drafts],
+            [draft.client_id for draft in drafts],
+        ]
         commits = self._commits
-        others = (commits.is_shared, commits.notified, commits.origin)
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(sql.ADD_MESSAGES, *map(list, columns), *others)
-        for row in rows:
-            results[row["ordinal"] - 1] = Stored(message_from(row), row["after"]) if row["stored"] else "known"
+        if commits.is_shared:
+            others = (commits.is_shared, commits.notified, commits.origin)
+            rows = await self._kept.fetch(sql.ADD_MESSAGES, *columns, *others)
+        else:
+            rows = await self._kept.fetch(sql.ADD_MESSAGES_ALONE, *columns)
+        results: list[Stored | Literal["known"] | None] = [None] * len(drafts)
+        for ordinal, message_id, inserted_at, channel_id, is_stored, after in rows:
+            draft, place = drafts[ordinal - 1], ordinal - 1
+            if is_stored:
+                message = ChatMessage(
+                    message_id, inserted_at, channel_id, draft.member_id, "chat", draft.body, (), draft.client_id
+                )
+                results[place] = Stored(message, after)
+            else:
+                results[place] = "known"
         return results
 
     async def add_stamp(self, stamp: NewStamp) -> tuple[Stamp, bool]:

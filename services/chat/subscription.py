@@ -39,7 +39,8 @@ class Subscription:
         channel: of the join.
 
     Attributes:
-        inbox: the client's messages that are not carried out yet, the one under way included.
+        inbox: the client's messages that are not carried out yet, the one under way included; None for a shout that the
+            writer has in hand.
         seat: the member's place in the room, once that is known and while it counts.
         muted: the members whose words it does not want.
         hears_itself: whether it is told its own whispers.
@@ -65,7 +66,7 @@ class Subscription:
         self.session = session
         self.channel = channel
         # Empty, a list takes a tenth of a deque; it holds few, so taking the first out costs nothing.
-        self.inbox: list[Message] = []
+        self.inbox: list[Message | None] = []
         self.seat: Seat | None = None
         self.muted = NOBODY
         self.hears_itself = False

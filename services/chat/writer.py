@@ -31,6 +31,8 @@ MAX_QUEUE = 10_000
 T = TypeVar("T")
 Result: TypeAlias = Stored | Literal["known"] | None
 StoreBatch = Callable[[Sequence[Draft]], Awaitable[list[Result]]]
+# Called once, with what the store says of a message, or with the error.
+Done: TypeAlias = Callable[[Result, Exception | None], None]
 Publish = Callable[[str, Stored], None]
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ logger = logging.getLogger(__name__)
 class _Said:
     topic: str
     draft: Draft
-    done: asyncio.Future[Result]
+    done: Done
     span: Span
 
 
@@ -72,14 +74,30 @@ class Writer:
         Raises:
             Unavailable: it could not be stored, or too much is waiting.
         """
-        result: Result = await self._put(_Said(topic, draft, asyncio.get_running_loop().create_future(), current()))
-        return result
+        said: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def done(result: Result, error: Exception | None) -> None:
+            if error is None:
+                _succeed(said, result)
+            else:
+                _fail(said, error)
+
+        self.take(topic, draft, done)
+        return await said
+
+    def take(self, topic: str, draft: Draft, done: Done) -> None:
+        """Store a message and tell its room, and call back then; messages of one topic are called back in order.
+
+        Raises:
+            Unavailable: too much is waiting.
+        """
+        self._put(_Said(topic, draft, done, current()))
 
     async def change(self, topic: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do work that stores and tells something else, in its turn among the room's messages."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        result: T = await self._put(_Change(topic, work, done))
-        return result
+        self._put(_Change(topic, work, done))
+        return await done
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -89,20 +107,22 @@ class Writer:
         if self._task is not None:
             await self._task
 
-    async def _put(self, item: _Said | _Change) -> Any:
+    def _put(self, item: _Said | _Change) -> None:
         if len(self._queue) >= MAX_QUEUE:
             raise Unavailable("Too much is waiting to be stored; try again soon.", code="overloaded")
         self._queue.append(item)
         if self._task is None:
             # A context of its own: a round serves many requests, and must not carry the id of the first.
             self._task = asyncio.create_task(self._run(), context=contextvars.Context())
-        return await item.done
 
     async def _run(self) -> None:
         try:
             while self._queue:
                 said, changes = self._take()
-                await asyncio.gather(self._store_all(said), *map(self._carry_out, changes))
+                if changes:
+                    await asyncio.gather(self._store_all(said), *map(self._carry_out, changes))
+                else:
+                    await self._store_all(said)
         finally:
             self._task = None
 
@@ -147,7 +167,7 @@ class Writer:
             await self._store_each(said, error)
         except Exception as error:  # noqa: BLE001  # it goes to whoever asked
             for item in said:
-                _fail(item.done, error)
+                _call_back(item, None, error)
         else:
             for item, result in zip(said, results, strict=True):
                 self._finish(item, result)
@@ -163,7 +183,7 @@ class Writer:
         """Find the message that Postgres will not have, so that it fails alone."""
         if len(said) == 1:
             logger.error("a message cannot be stored", exc_info=error)
-            _fail(said[0].done, error)
+            _call_back(said[0], None, error)
             return
         for item in said:
             await self._store_all([item])
@@ -173,7 +193,7 @@ class Writer:
             item.span.event("stored")
             self._tell(item.topic, result)
             item.span.event("told")
-        _succeed(item.done, result)
+        _call_back(item, result, None)
 
     def _tell(self, topic: str, stored: Stored) -> None:
         self._doubts.tell(stored.message)
@@ -182,6 +202,14 @@ class Writer:
         except Exception:
             # It is stored, and whoever missed it fetches it; the messages behind it must not suffer.
             logger.exception("a room could not be told")
+
+
+def _call_back(item: _Said, result: Result, error: Exception | None) -> None:
+    try:
+        item.done(result, error)
+    except Exception:
+        # The others of the commit must be called back all the same.
+        logger.exception("whoever said a message could not be told")
 
 
 def _succeed(done: asyncio.Future[Any], result: Any) -> None:

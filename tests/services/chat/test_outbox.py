@@ -195,8 +195,8 @@ async def test_every_statement_uses_an_index(connection: Any) -> None:
     path: list[tuple[str, list[Any]]] = [
         (subject._DUE, [CLAIM_ROWS]),
         (subject._ROOMS, [[77, 78]]),
-        (subject._OF_ROOMS, [[77, 78], [7]]),
         (subject._LEASE, [[77], 30.0]),
+        (subject._DROP, [[77]]),
         (subject._PUT_OFF, [[77], 30.0]),
         (subject._DONE, [[77]]),
         (subject._SAID, [[77, 78], 1000]),

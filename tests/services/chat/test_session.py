@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -37,6 +38,8 @@ class HeldChat:
         self.shouts: list[Any] = []
         self.whispers: list[Any] = []
         self.missed: list[dict[str, int]] = []
+        self.flying: asyncio.Task[None] | None = None
+        self.taken = 0
 
     async def find_seat(self, _identity: str, _topic: str) -> Seat:
         """Be Chat.find_seat."""
@@ -57,6 +60,22 @@ class HeldChat:
         if self.error is not None:
             raise self.error
         self.shouts.append(payload)
+
+    def take_shout(self, seat: Seat, topic: str, payload: Any, done: Callable[[Exception | None], None]) -> None:
+        """Be Chat.take_shout: one after the other."""
+
+        async def shout(before: asyncio.Task[None] | None) -> None:
+            if before is not None:
+                await before
+            try:
+                await self.shout(seat, topic, payload)
+            except Exception as error:  # noqa: BLE001  # it is called back with
+                done(error)
+            else:
+                done(None)
+
+        self.taken += 1
+        self.flying = asyncio.create_task(shout(self.flying))
 
     def whisper(self, _seat: Seat, _topic: str, payload: Any, _but: object) -> None:
         """Be Chat.whisper."""
@@ -220,6 +239,24 @@ class TestSession:
         await closing
 
         assert self.chat.shouts == [{"message": "a"}]
+
+    async def test_shouts_need_not_wait_for_each_other_and_what_is_behind_them_waits(self) -> None:
+        """Hand them all to the writer at once, up to the first other event, and take that and the rest in turn."""
+        self.chat.may_go.set()
+        self.push("phx_join")
+        await self.settle()
+        handed: list[int] = []
+        for events in (("shout", "shout"), ("shout", "ping", "shout")):
+            self.chat.may_go.clear()
+            for event in events:
+                self.push(event, {"message": event}, ref=event)
+            handed.append(self.chat.taken)
+            self.chat.may_go.set()
+            await self.settle()
+
+        assert handed == [2, 3]
+        assert len(self.chat.shouts) == 4
+        assert [(frame[1], frame[4]["status"]) for frame in self.wire.frames[1:]] == [("ping", "ok")]
 
     async def test_what_nobody_foresaw_ends_the_channel_only(self) -> None:
         """Send phx_error, and let the client join again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -49,6 +50,18 @@ class Room:
 
     async def shout(self, _seat: Seat, topic: str, payload: Any) -> None:
         """Be Chat.shout."""
+        self._shout(topic, payload)
+
+    def take_shout(self, _seat: Seat, topic: str, payload: Any, done: Callable[[Exception | None], None]) -> None:
+        """Be Chat.take_shout, which calls back in another turn."""
+        error: Exception | None = None
+        try:
+            self._shout(topic, payload)
+        except ZeroDivisionError as raised:
+            error = raised
+        asyncio.get_running_loop().call_soon(done, error)
+
+    def _shout(self, topic: str, payload: Any) -> None:
         if payload == {"message": "crash"}:
             raise ZeroDivisionError
         if payload == {"message": ""}:
