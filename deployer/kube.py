@@ -92,6 +92,7 @@ class Kube:
                 parse_pod(item)
                 for namespace in NAMESPACES
                 for item in self.core.list_namespaced_pod(namespace, _request_timeout=5).to_dict()["items"]
+                if not is_over(item)
             ]
             usage = {name: used for namespace in NAMESPACES for name, used in self._usage(namespace).items()}
             return [replace(pod, **usage.get((pod.namespace, pod.name), {})) for pod in found]
@@ -128,6 +129,16 @@ def parse_usage(item: Mapping[str, Any]) -> dict[str, Any]:
         "cores": float(sum(parse_quantity(each["cpu"]) for each in used)),
         "memory_bytes": int(sum(parse_quantity(each["memory"]) for each in used)),
     }
+
+
+def is_over(item: Mapping[str, Any]) -> bool:
+    """Tell whether a pod has ended and another was made in its place; it stays listed for a long time.
+
+    A node whose disk is full evicts pods, and what is left of them neither runs an image nor becomes ready again.
+    """
+    owners = item["metadata"].get("owner_references") or []
+    replaced = any(owner["kind"] in {"ReplicaSet", "StatefulSet", "DaemonSet"} for owner in owners)
+    return replaced and item["status"].get("phase") in {"Failed", "Succeeded"}
 
 
 def parse_pod(item: Mapping[str, Any]) -> Pod:

@@ -39,7 +39,8 @@ def find_locks(workspace: Workspace, stack: str) -> list[Lock]:
     """List who holds a stack."""
     project = load_project(workspace)["name"]
     folder = workspace.state / "backend" / ".pulumi" / "locks" / "organization" / project / stack
-    return [_read(path) for path in sorted(folder.glob("*.json"))]
+    # What a full disk cut short has not its name yet, and still the engine reads all that is there.
+    return [_read(path) for path in sorted(folder.glob("*")) if path.is_file()]
 
 
 def remove_dead_locks(workspace: Workspace, stack: str) -> int:

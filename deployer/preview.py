@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from deployer.errors import DeployError
 from deployer.events import Change, Listener, Outcome, Reader, Resource
@@ -14,6 +15,10 @@ from deployer.steps import Display
 
 # The language host says it once more, when the program has said why.
 _PROGRAM_ENDED = "an unhandled error occurred: the program exited"
+# The engine takes a plugin that was killed for one with a bug, and sends people to its author.
+_PLUGIN_ENDED = re.compile(
+    r"Detected that (\S+) exited prematurely\.\s+This is .*?streams of the plugin:\s*", re.DOTALL
+)
 _LOCKS = re.compile(r"created by .*")
 # Two that began at the same moment: what the engine advises would break the other one's update.
 _IS_LOCKED = (
@@ -93,7 +98,9 @@ def ordered(changes: Sequence[Change]) -> list[Change]:
 
 def failure(what: str, outcome: Outcome, said: str, advice: str) -> DeployError:
     """Turn what an engine run said into one error that names the resource and its own reason."""
-    reasons = [f"{resource}: {text}" if resource is not None else text for resource, text in _telling(outcome)]
+    reasons = [
+        f"{resource}: {text}" if resource is not None else _plainly(text) for resource, text in _telling(outcome)
+    ]
     reasons += [f"policy {text}" for text in outcome.policies]
     named = next((resource for resource, _ in _telling(outcome) if resource is not None), None)
     at = f" at {named}" if named is not None and named.kind not in {"Stack", "resource"} else ""
@@ -105,6 +112,11 @@ def failure(what: str, outcome: Outcome, said: str, advice: str) -> DeployError:
         advice = _IS_LOCKED
     silent = "The engine was killed, or ended without a word."
     return DeployError(f"{what}{at}.", said="\n".join(reasons) or said or silent, advice=advice)
+
+
+def _plainly(text: str) -> str:
+    """Say of a plugin that ended what is known: that it did, and what it printed."""
+    return _PLUGIN_ENDED.sub(lambda found: f"{Path(found[1]).name} ended, or was killed. ", text).strip()
 
 
 def _telling(outcome: Outcome) -> list[tuple[Resource | None, str]]:

@@ -8,7 +8,7 @@ import pytest
 
 from deployer.checks import load_settings
 from deployer.errors import DeployError, UsageError
-from deployer.kube import Kube, Pod, parse_pod, parse_usage
+from deployer.kube import Kube, Pod, is_over, parse_pod, parse_usage
 from deployer.logs import find_pods
 from tests.deployer.clusters import make_prod, write_kubeconfig
 
@@ -101,3 +101,18 @@ def test_a_cluster_that_we_do_not_start_is_not_started_by_us(tmp_path: Path) -> 
 
     assert "./stampchat up" not in caught.value.advice
     assert "kubeconfig" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "over"),
+    [
+        ("ReplicaSet", "Failed", True),
+        ("StatefulSet", "Succeeded", True),
+        ("ReplicaSet", "Running", False),
+        ("ReplicaSet", "Pending", False),
+        ("Job", "Failed", False),
+    ],
+)
+def test_what_is_left_of_an_evicted_pod_counts_for_nothing(kind: str, phase: str, *, over: bool) -> None:
+    """Or every `up` after a full disk would find an image that nothing runs."""
+    assert is_over(item("stamp-chat-auth-1-2", (kind, "stamp-chat-auth-1"), phase=phase)) is over

@@ -36,6 +36,20 @@ def test_an_update_that_came_second_is_told_to_wait() -> None:
     assert error.said == "its lock: created by root@here (pid 12) at 2026-11-29T21:39:50Z"
 
 
+def test_a_plugin_that_was_killed_is_not_reported_to_its_author() -> None:
+    """What it printed before its end is told."""
+    said = (
+        "Detected that /home/plugins/pulumi-resource-kubernetes exited prematurely. \n"
+        "       This is *always* a bug in the provider. Please report the issue to the provider author as "
+        "appropriate.\n       To assist with debugging we have dumped the STDOUT and STDERR streams of the plugin:"
+    )
+
+    assert failure("It failed", Outcome(errors=[(None, said)]), "", "").said == (
+        "pulumi-resource-kubernetes ended, or was killed."
+    )
+    assert failure("It failed", Outcome(errors=[(None, f"{said}no memory\n")]), "", "").said.endswith("no memory")
+
+
 def test_the_language_host_need_not_say_it_again() -> None:
     ended = (None, "an unhandled error occurred: the program exited with status 1")
 

@@ -123,6 +123,16 @@ def test_a_lock_whose_engine_is_gone_is_removed(workspace: Workspace, pid: int) 
     assert not path.exists()
 
 
+def test_a_lock_that_a_full_disk_cut_short_is_removed(workspace: Workspace) -> None:
+    """The engine reads every file there, and fails by one that is no JSON."""
+    path = lock(workspace, pid=0)
+    part = path.rename(path.with_name("1.json.18eca401b0ee81fc.tmp"))
+    part.write_bytes(b"")
+
+    assert remove_dead_locks(workspace, "dev") == 1
+    assert not part.exists()
+
+
 def test_a_lock_of_another_machine_is_respected(workspace: Workspace) -> None:
     path = lock(workspace, pid=1, hostname="elsewhere")
 

@@ -26,6 +26,12 @@ _CONFIG = 10.0  # a Secret or ConfigMap that is being created at this moment
 _MOUNT = 30.0
 _UNSCHEDULABLE = 10.0
 _VOLUME_PENDING = 60.0  # a provisioner may have to start a pod of its own first
+# What a node says of itself passes, a cordon does not: https://kubernetes.io/docs/reference/labels-annotations-taints/
+_PASSING_TAINTS = tuple(
+    f"node.kubernetes.io/{state}"
+    for state in ("disk-pressure", "memory-pressure", "pid-pressure", "not-ready", "unreachable", "network-unavailable")
+)
+_NODE_TROUBLED = 60.0  # our kubelet takes pods again 15 s after its disk was full, and looks every ten
 _CRASHES = 2
 _OLD_CRASH = 60.0  # it crashed before this update: the next start may well succeed
 _PROBE = 30.0
@@ -58,6 +64,8 @@ def _scheduling(pod: Manifest, subject: Subject) -> Iterator[Trouble]:
         return
     message = str(scheduled.get("message") or "no node fits")
     patience = _VOLUME_PENDING if "PersistentVolumeClaim" in message else _UNSCHEDULABLE
+    if any(taint in message for taint in _PASSING_TAINTS):
+        patience = _NODE_TROUBLED
     # Preemption makes room, and a cluster autoscaler brings a node within minutes.
     if dig(pod, "status", "nominatedNodeName") or any(
         event.get("reason") == "TriggeredScaleUp" for event in subject.events(pod)

@@ -89,6 +89,8 @@ def test_a_crash_brings_its_last_words() -> None:
     ("message", "events", "patience"),
     [
         ("0/1 nodes are available: 1 Insufficient cpu.", [], 10.0),
+        ("1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }", [], 60.0),
+        ("1 node(s) had untolerated taint {node.kubernetes.io/unschedulable: }", [], 10.0),
         ("pod has unbound immediate PersistentVolumeClaims", [], 60.0),
         ("0/1 nodes are available", [{"reason": "TriggeredScaleUp"}], NEVER),
     ],
