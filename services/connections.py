@@ -8,120 +8,69 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from services.port_settings import ConnectionSettings
+from services.door import Caller, Door
 
 # What a client still sends after its answer is read and thrown away for so long, so that it reads the answer.
 LINGER_SECONDS = 2.0
-# Of too many that have said nothing some go after so long. Who has just come may have said it where we have not read
-# yet: after a restart thousands come at once, and all are taken before any is read.
-CROWD_SECONDS = 1.0
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 8190
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Watch:
-    """Take note of connections, for metrics.
+class Greeter(Protocol):
+    """Serve requests that need nothing of aiohttp."""
 
-    Attributes:
-        opened: called with the number of open connections whenever it changes.
-        refused: called with the reason of a connection that is cut.
-    """
+    def greet(self, transport: asyncio.Transport, head: bytes) -> bool:
+        """Take a connection over by what came first on it, and say whether that was done.
 
-    opened: Callable[[int], None]
-    refused: Callable[[str], None]
+        Raises:
+            Exception: it would take it, and refuses the request; aiohttp's handler of the path answers with that.
+        """
 
 
-class Door:
-    """Know the connections of one port, and cut those that are too many or too slow.
-
-    Args:
-        settings: how many and how long.
-        watch: what takes note.
-    """
-
-    def __init__(self, settings: ConnectionSettings, watch: Watch) -> None:
-        self._settings = settings
-        self._watch = watch
-        self._open = 0
-        # Connections that owe us a request's head, the longest first.
-        self._waiting: dict[GuardedHandler, asyncio.TimerHandle] = {}
-        self._thinning: asyncio.TimerHandle | None = None
-
-    def enter(self, handler: GuardedHandler) -> None:
-        """Let a connection in, or cut it when the port is full."""
-        self._open += 1
-        self._watch.opened(self._open)
-        if self._open > self._settings.most:
-            self._cut(handler, "full")
-        else:
-            self.expect(handler)
-
-    def expect(self, handler: GuardedHandler) -> None:
-        """Wait for a request's head; a connection that waits already has the time that it has left."""
-        if handler in self._waiting:
-            return
-        loop = asyncio.get_running_loop()
-        self._waiting[handler] = loop.call_later(self._settings.head_seconds, self._cut, handler, "slow")
-        if self._thinning is None and len(self._waiting) > self._settings.most_waiting:
-            # Timers come before sockets in a turn of uvloop: a second one comes after all have been read once.
-            self._thinning = loop.call_later(CROWD_SECONDS, loop.call_later, 0, self._thin_out)
-
-    def heard(self, handler: GuardedHandler) -> None:
-        """Wait no more: the head is there."""
-        timer = self._waiting.pop(handler, None)
-        if timer is not None:
-            timer.cancel()
-
-    def leave(self, handler: GuardedHandler) -> None:
-        """Forget a connection that has ended."""
-        self.heard(handler)
-        self._open -= 1
-        self._watch.opened(self._open)
-
-    def _thin_out(self) -> None:
-        self._thinning = None
-        while len(self._waiting) > self._settings.most_waiting:
-            self._cut(next(iter(self._waiting)), "crowded")
-
-    def _cut(self, handler: GuardedHandler, reason: str) -> None:
-        self.heard(handler)
-        self._watch.refused(reason)
-        logger.debug("a connection is cut", extra={"fields": {"reason": reason}})
-        handler.cut()
+GREETER = web.AppKey("greeter", Greeter)
 
 
 class GuardedHandler(RequestHandler):
-    """Be one connection, which a door watches until it has said what it wants."""
+    """Be one connection of aiohttp's, which a door watches until it has said what it wants.
 
-    __slots__ = ("_door", "_heads", "_is_in")
+    Args:
+        door: what watches.
+        manager: aiohttp's server.
+        guest: what the door knows this connection as, if it was let in before it was aiohttp's.
 
-    def __init__(self, door: Door, manager: web.Server, **options: Any) -> None:
+    Attributes:
+        refusal: why the greeter would not have the first request.
+    """
+
+    __slots__ = ("_caller", "_door", "_heads", "_is_in", "refusal")
+
+    def __init__(self, door: Door, manager: web.Server, guest: Guest | None = None, **options: Any) -> None:
         super().__init__(manager, **options)
         self._door = door
         self._heads = 0
-        self._is_in = False
+        self._caller: Caller = guest or self
+        self._is_in = guest is not None
+        self.refusal: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, with the door's leave."""
         super().connection_made(transport)
-        self._is_in = True
-        self._door.enter(self)
+        if not self._is_in:
+            self._is_in = True
+            self._door.enter(self._caller)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
         if self._is_in:
             self._is_in = False
-            self._door.leave(self)
+            self._door.leave(self._caller)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -129,9 +78,9 @@ class GuardedHandler(RequestHandler):
         super().data_received(data)
         if self._request_count != self._heads:
             self._heads = self._request_count
-            self._door.heard(self)
+            self._door.heard(self._caller)
         elif self._waiter is not None and not self._waiter.done() and self._is_in:
-            self._door.expect(self)
+            self._door.expect(self._caller)
 
     def cut(self) -> None:
         """End at once."""
@@ -164,15 +113,96 @@ class GuardedHandler(RequestHandler):
         return response
 
 
+def take_refusal(request: web.Request) -> Exception | None:
+    """Return, once, why a greeter would not have a request."""
+    handler = request.protocol
+    if not isinstance(handler, GuardedHandler):
+        return None
+    refusal, handler.refusal = handler.refusal, None
+    return refusal
+
+
+class Guest(asyncio.Protocol):
+    """Be one connection until its first bytes come: then it is the greeter's, or aiohttp's as any other.
+
+    An aiohttp handler is a parser, two tasks and a request's objects, which is more than most handshakes need.
+
+    Args:
+        door: what watches.
+        greeter: who has the first look.
+        server: makes aiohttp's handler.
+    """
+
+    __slots__ = ("_door", "_greeter", "_server", "_transport")
+
+    def __init__(self, door: Door, greeter: Greeter, server: _Server) -> None:
+        self._door = door
+        self._greeter = greeter
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, with the door's leave."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._server.guests.add(self)
+        self._door.enter(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Find out whose it is."""
+        transport, refusal = self._transport, None
+        if transport is None or transport.is_closing():
+            return
+        try:
+            if self._greeter.greet(transport, data):
+                self.connection_lost(None)
+                return
+        except Exception as error:  # noqa: BLE001  # whatever it is, the request's handler raises it
+            refusal = error
+        self._server.guests.discard(self)
+        handler = self._server.make_handler(self)
+        handler.refusal = refusal
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+        handler.data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        del exc
+        self._server.guests.discard(self)
+        if self._transport is not None:
+            self._transport = None
+            self._door.leave(self)
+
+    def cut(self) -> None:
+        """End at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
 class _Server(web.Server):
     """Make guarded connections."""
 
-    def __init__(self, door: Door, handler: Any, **options: Any) -> None:
+    def __init__(self, door: Door, handler: Any, greeter: Greeter | None, **options: Any) -> None:
         super().__init__(handler, **options)
         self._door = door
+        self._greeter = greeter
+        # Those that have said nothing yet, and that aiohttp therefore knows nothing of.
+        self.guests: set[Guest] = set()
 
     def __call__(self) -> RequestHandler:
-        return GuardedHandler(self._door, self, loop=self._loop, **self._kwargs)
+        if self._greeter is None:
+            return self.make_handler()
+        # All that the loop wants is a protocol.
+        return cast("RequestHandler", Guest(self._door, self._greeter, self))
+
+    def make_handler(self, guest: Guest | None = None) -> GuardedHandler:
+        return GuardedHandler(self._door, self, guest, loop=self._loop, **self._kwargs)
+
+    def pre_shutdown(self) -> None:
+        """Let go of who has said nothing, as aiohttp does of its own."""
+        super().pre_shutdown()
+        for guest in tuple(self.guests):
+            guest.cut()
 
 
 class GuardedRunner(web.AppRunner):
@@ -203,4 +233,5 @@ class GuardedRunner(web.AppRunner):
         await super()._make_server()
         loop = asyncio.get_running_loop()
         handle, make = self._app._handle, self._app._make_request  # noqa: SLF001  # as the runner itself does
-        return _Server(self._door, handle, request_factory=make, loop=loop, **self._kwargs)
+        greeter = self._app.get(GREETER)
+        return _Server(self._door, handle, greeter, request_factory=make, loop=loop, **self._kwargs)

@@ -6,15 +6,13 @@ What this leans on beyond aiohttp's documentation is in take_over(), and held by
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import Callable
 from typing import cast
 
 from aiohttp import hdrs, web
-from aiohttp.http import WS_KEY
 from aiohttp.http_websocket import WebSocketReader
 
+from services.chat.handshake import make_answer
 from services.chat.line import Line
 from services.errors import Malformed
 
@@ -74,22 +72,8 @@ def take_over(
     handler.keep_alive(False)
     handler.transport = None
     handler.connection_lost(None)
-    transport.write(_accept(request, ready.protocol))
+    transport.write(make_answer(request.headers[hdrs.SEC_WEBSOCKET_KEY], ready.protocol))
     line.connection_made(transport)
     if tail.data:
         line.data_received(tail.data)
     return HandedOver()
-
-
-def _accept(request: web.Request, subprotocol: str | None) -> bytes:
-    key = request.headers[hdrs.SEC_WEBSOCKET_KEY].encode()
-    accepted = base64.b64encode(hashlib.sha1(key + WS_KEY, usedforsecurity=False).digest()).decode()
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {accepted}",
-    ]
-    if subprotocol:
-        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-    return "\r\n".join([*lines, "", ""]).encode()

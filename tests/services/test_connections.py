@@ -65,7 +65,7 @@ async def open_sample(connections: ConnectionSettings) -> AsyncIterator[Apps]:
 async def sample(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
     """Run it with little patience."""
     monkeypatch.setattr("services.connections.LINGER_SECONDS", 0.2)
-    monkeypatch.setattr("services.connections.CROWD_SECONDS", 0.1)
+    monkeypatch.setattr("services.door.CROWD_SECONDS", 0.1)
     async with open_sample(SMALL) as apps, listening(apps, replace(SERVER, connections=SMALL)) as ports:
         yield Running(public=f"http://127.0.0.1:{ports.public}", internal=f"http://127.0.0.1:{ports.internal}")
 
