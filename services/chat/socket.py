@@ -107,6 +107,8 @@ class Sockets:
             metrics=metrics,
         )
         self._is_owner = owned
+        # One for all: a method that is asked for is a new object each time.
+        self._count_drop = metrics.dropped.inc
         self._parsers = Parsers(limits.frame_bytes)
         self._open: set[Opened] = set()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -243,7 +245,7 @@ class Sockets:
             self._sweep = asyncio.get_running_loop().call_later(idle / SWEEPS, self._sweep_idle)
 
     def _make_outlet(self, transport: asyncio.Transport) -> Outlet:
-        return Outlet(transport, most=self._limits.buffer_bytes, on_drop=self._metrics.dropped.inc)
+        return Outlet(transport, most=self._limits.buffer_bytes, on_drop=self._count_drop)
 
     async def _serve(self, request: web.Request, claims: Claims, handshake: Handshake) -> web.WebSocketResponse:
         """Let the socket be aiohttp's."""
