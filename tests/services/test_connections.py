@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from services.connections import GREETER
 from services.health import Health
 from services.metrics import Metrics
 from services.port_settings import ConnectionSettings
@@ -61,13 +62,27 @@ async def open_sample(connections: ConnectionSettings) -> AsyncIterator[Apps]:
     yield Apps(public=public, internal=internal, health=health)
 
 
-@pytest.fixture
-async def sample(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    """Run it with little patience."""
+class Greeter:
+    """Take whoever says hello."""
+
+    def greet(self, transport: asyncio.Transport, head: bytes) -> bool:
+        """Say hello, too."""
+        if head == b"hello":
+            transport.set_protocol(asyncio.Protocol())
+            transport.write(head)
+        return head == b"hello"
+
+
+@pytest.fixture(params=[False, True], ids=["aiohttp", "guests"])
+async def sample(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    """Run it with little patience, and with a greeter who has the first look."""
     monkeypatch.setattr("services.connections.LINGER_SECONDS", 0.2)
     monkeypatch.setattr("services.door.CROWD_SECONDS", 0.1)
-    async with open_sample(SMALL) as apps, listening(apps, replace(SERVER, connections=SMALL)) as ports:
-        yield Running(public=f"http://127.0.0.1:{ports.public}", internal=f"http://127.0.0.1:{ports.internal}")
+    async with open_sample(SMALL) as apps:
+        if request.param:
+            apps.public[GREETER] = Greeter()
+        async with listening(apps, replace(SERVER, connections=SMALL)) as ports:
+            yield Running(public=f"http://127.0.0.1:{ports.public}", internal=f"http://127.0.0.1:{ports.internal}")
 
 
 @asynccontextmanager
@@ -208,3 +223,32 @@ async def test_a_body_that_breaks_off_in_its_coding_is_refused(sample: Running) 
     request = b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
     async with connect(sample, request) as raw:
         assert (await raw.answer())[0] == 400
+
+
+@pytest.mark.parametrize("sample", [True], ids=["guests"], indirect=True)
+async def test_who_is_greeted_is_no_connection_of_the_port_any_more(
+    sample: Running, client: aiohttp.ClientSession
+) -> None:
+    """Neither its time to say something nor the number of connections is for it, and nobody lets go of it."""
+    async with connect(sample, b"hello") as raw:
+        assert await asyncio.wait_for(raw.reader.readexactly(5), SECONDS) == b"hello"
+        assert await metric(client, sample, "stampchat_connections 0.0")
+        # Longer than who has said nothing may stay.
+        async with connect(sample) as silent:
+            assert await silent.is_cut()
+        assert not raw.reader.at_eof()
+
+
+async def test_who_has_said_nothing_does_not_keep_a_service_from_stopping() -> None:
+    """Let go of it at once, whether aiohttp knows of it or not."""
+    patient = replace(SMALL, head_seconds=3600)
+    async with asyncio.timeout(SECONDS), open_sample(patient) as apps:
+        apps.public[GREETER] = Greeter()
+        server = replace(SERVER, connections=patient, grace_seconds=3600)
+        async with listening(apps, server) as ports:
+            reader, writer = await asyncio.open_connection("127.0.0.1", ports.public)
+            async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{ports.public}/") as response:
+                assert response.status == 404
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
