@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from services.door import Caller, Door
+from services.door import Door
+from services.handover import first_message
 
 # What a client still sends after its answer is read and thrown away for so long, so that it reads the answer.
 LINGER_SECONDS = 2.0
@@ -24,10 +26,10 @@ logger = logging.getLogger(__name__)
 
 
 class Greeter(Protocol):
-    """Serve requests that need nothing of aiohttp."""
+    """Serve requests as soon as they are read, which need nothing of aiohttp but its parser."""
 
-    def greet(self, transport: asyncio.Transport, head: bytes) -> bool:
-        """Take a connection over by what came first on it, and say whether that was done.
+    def greet(self, handler: RequestHandler, message: RawRequestMessage) -> None:
+        """Take over the connection that brings a request first (services.handover), or leave both alone.
 
         Raises:
             Exception: it would take it, and refuses the request; aiohttp's handler of the path answers with that.
@@ -43,34 +45,33 @@ class GuardedHandler(RequestHandler):
     Args:
         door: what watches.
         manager: aiohttp's server.
-        guest: what the door knows this connection as, if it was let in before it was aiohttp's.
+        greeter: who has the first look at the first request.
 
     Attributes:
         refusal: why the greeter would not have the first request.
     """
 
-    __slots__ = ("_caller", "_door", "_heads", "_is_in", "refusal")
+    __slots__ = ("_door", "_greeter", "_heads", "_is_in", "refusal")
 
-    def __init__(self, door: Door, manager: web.Server, guest: Guest | None = None, **options: Any) -> None:
+    def __init__(self, door: Door, manager: web.Server, greeter: Greeter | None = None, **options: Any) -> None:
         super().__init__(manager, **options)
         self._door = door
+        self._greeter = greeter
         self._heads = 0
-        self._caller: Caller = guest or self
-        self._is_in = guest is not None
+        self._is_in = False
         self.refusal: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, with the door's leave."""
         super().connection_made(transport)
-        if not self._is_in:
-            self._is_in = True
-            self._door.enter(self._caller)
+        self._is_in = True
+        self._door.enter(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
         if self._is_in:
             self._is_in = False
-            self._door.leave(self._caller)
+            self._door.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -78,9 +79,26 @@ class GuardedHandler(RequestHandler):
         super().data_received(data)
         if self._request_count != self._heads:
             self._heads = self._request_count
-            self._door.heard(self._caller)
+            self._greet()
+            if self._is_in:
+                self._door.heard(self)
         elif self._waiter is not None and not self._waiter.done() and self._is_in:
-            self._door.expect(self._caller)
+            self._door.expect(self)
+
+    def _greet(self) -> None:
+        """Let the greeter look at the first request, before aiohttp begins with it."""
+        greeter, self._greeter = self._greeter, None
+        message = first_message(self) if greeter is not None else None
+        if greeter is None or message is None:
+            return
+        try:
+            greeter.greet(self, message)
+        except Exception as error:
+            if not self.connected:
+                # The connection is the greeter's by now: the loop ends it.
+                raise
+            # Whatever it is, the request's handler raises it.
+            self.refusal = error
 
     def cut(self) -> None:
         """End at once."""
@@ -122,63 +140,6 @@ def take_refusal(request: web.Request) -> Exception | None:
     return refusal
 
 
-class Guest(asyncio.Protocol):
-    """Be one connection until its first bytes come: then it is the greeter's, or aiohttp's as any other.
-
-    An aiohttp handler is a parser, two tasks and a request's objects, which is more than most handshakes need.
-
-    Args:
-        door: what watches.
-        greeter: who has the first look.
-        server: makes aiohttp's handler.
-    """
-
-    __slots__ = ("_door", "_greeter", "_server", "_transport")
-
-    def __init__(self, door: Door, greeter: Greeter, server: _Server) -> None:
-        self._door = door
-        self._greeter = greeter
-        self._server = server
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, with the door's leave."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._server.guests.add(self)
-        self._door.enter(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Find out whose it is."""
-        transport, refusal = self._transport, None
-        if transport is None or transport.is_closing():
-            return
-        try:
-            if self._greeter.greet(transport, data):
-                self.connection_lost(None)
-                return
-        except Exception as error:  # noqa: BLE001  # whatever it is, the request's handler raises it
-            refusal = error
-        self._server.guests.discard(self)
-        handler = self._server.make_handler(self)
-        handler.refusal = refusal
-        transport.set_protocol(handler)
-        handler.connection_made(transport)
-        handler.data_received(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """End."""
-        del exc
-        self._server.guests.discard(self)
-        if self._transport is not None:
-            self._transport = None
-            self._door.leave(self)
-
-    def cut(self) -> None:
-        """End at once."""
-        if self._transport is not None:
-            self._transport.abort()
-
-
 class _Server(web.Server):
     """Make guarded connections."""
 
@@ -186,23 +147,9 @@ class _Server(web.Server):
         super().__init__(handler, **options)
         self._door = door
         self._greeter = greeter
-        # Those that have said nothing yet, and that aiohttp therefore knows nothing of.
-        self.guests: set[Guest] = set()
 
     def __call__(self) -> RequestHandler:
-        if self._greeter is None:
-            return self.make_handler()
-        # All that the loop wants is a protocol.
-        return cast("RequestHandler", Guest(self._door, self._greeter, self))
-
-    def make_handler(self, guest: Guest | None = None) -> GuardedHandler:
-        return GuardedHandler(self._door, self, guest, loop=self._loop, **self._kwargs)
-
-    def pre_shutdown(self) -> None:
-        """Let go of who has said nothing, as aiohttp does of its own."""
-        super().pre_shutdown()
-        for guest in tuple(self.guests):
-            guest.cut()
+        return GuardedHandler(self._door, self, self._greeter, loop=self._loop, **self._kwargs)
 
 
 class GuardedRunner(web.AppRunner):

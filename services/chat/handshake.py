@@ -8,8 +8,9 @@ import hashlib
 from contextlib import suppress
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 from aiohttp.http import WS_KEY
+from multidict import MultiMapping
 
 from services.chat.errors import ProtocolError
 from services.chat.protocol import Version, parse_version
@@ -36,43 +37,29 @@ class Handshake(msgspec.Struct, frozen=True):
     origin: str | None
 
 
-def read_handshake(request: web.Request) -> Handshake:
+def read_handshake(headers: MultiMapping[str], query: MultiMapping[str]) -> Handshake:
     """Read what aiohttp has parsed.
+
+    Args:
+        headers: of the request, whatever the case of their names.
+        query: of its address, with nothing quoted in it any more.
 
     Raises:
         Malformed: it is no handshake that we can take.
     """
-    if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+    if headers.get(hdrs.UPGRADE, "").lower() != "websocket":
         raise Malformed("This path speaks websocket only.", code="no_upgrade")
-    return make_handshake(
-        vsn=request.query.get("vsn", ""),
-        token=request.query.get("token", ""),
-        protocols=",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])),
-        origin=request.headers.get(hdrs.ORIGIN),
-    )
-
-
-def make_handshake(*, vsn: str, token: str, protocols: str, origin: str | None) -> Handshake:
-    """Make sense of what a client says.
-
-    Args:
-        vsn: of the query.
-        token: of the query.
-        protocols: the subprotocols that it offers.
-        origin: the header.
-
-    Raises:
-        Malformed: we do not speak like that.
-    """
     try:
-        version = parse_version(vsn)
+        version = parse_version(query.get("vsn", ""))
     except ProtocolError as error:
         raise Malformed(str(error), code="bad_version") from error
+    protocols = ",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, []))
     offered = [part.strip() for part in protocols.split(",") if part.strip()]
     # aiohttp would log what is offered where none of it is ours, and that may be a token.
     if offered and SUBPROTOCOL not in offered:
         raise Malformed(f"The subprotocol must be {SUBPROTOCOL}.", code="bad_subprotocol")
-    return Handshake(version, (SUBPROTOCOL,) if offered else (), token or _offered_token(offered), origin)
+    token = query.get("token", "") or _offered_token(offered)
+    return Handshake(version, (SUBPROTOCOL,) if offered else (), token, headers.get(hdrs.ORIGIN))
 
 
 def make_answer(key: str, subprotocol: str | None) -> bytes:

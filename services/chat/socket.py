@@ -127,7 +127,7 @@ class Sockets:
                 raise refusal
             address = address_key(client_address(request))
             self.admission.check(address, request.app[HEALTH])
-            handshake = read_handshake(request)
+            handshake = read_handshake(request.headers, request.query)
             claims = self.admission.admit(handshake, address)
         except Unwelcome as error:
             return json_response({"error": {"code": error.code, "message": error.message}}, status=403)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -11,8 +13,11 @@ from dataclasses import dataclass, replace
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler
 
 from services.connections import GREETER
+from services.handover import hand_over
 from services.health import Health
 from services.metrics import Metrics
 from services.port_settings import ConnectionSettings
@@ -62,25 +67,44 @@ async def open_sample(connections: ConnectionSettings) -> AsyncIterator[Apps]:
     yield Apps(public=public, internal=internal, health=health)
 
 
+HELLO = b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
 class Greeter:
-    """Take whoever says hello."""
+    """Take whoever says hello; of whoever says oops as well, something goes wrong.
 
-    def greet(self, transport: asyncio.Transport, head: bytes) -> bool:
-        """Say hello, too."""
-        if head == b"hello":
-            transport.set_protocol(asyncio.Protocol())
-            transport.write(head)
-        return head == b"hello"
+    Attributes:
+        tasks: those of aiohttp's that served their connections.
+    """
+
+    def __init__(self) -> None:
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def greet(self, handler: RequestHandler, message: RawRequestMessage) -> None:
+        """Say back what came behind the head."""
+        if message.path in {"/hello", "/oops"}:
+            assert handler.transport is not None
+            assert handler._task_handler is not None
+            transport = handler.transport
+            self.tasks.append(handler._task_handler)
+            transport.write(hand_over(handler, transport, asyncio.Protocol()))
+        if message.path == "/oops":
+            raise ValueError("oops")
 
 
-@pytest.fixture(params=[False, True], ids=["aiohttp", "guests"])
-async def sample(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+@pytest.fixture
+def greeter() -> Greeter:
+    """Give one."""
+    return Greeter()
+
+
+@pytest.fixture
+async def sample(greeter: Greeter, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
     """Run it with little patience, and with a greeter who has the first look."""
     monkeypatch.setattr("services.connections.LINGER_SECONDS", 0.2)
     monkeypatch.setattr("services.door.CROWD_SECONDS", 0.1)
     async with open_sample(SMALL) as apps:
-        if request.param:
-            apps.public[GREETER] = Greeter()
+        apps.public[GREETER] = greeter
         async with listening(apps, replace(SERVER, connections=SMALL)) as ports:
             yield Running(public=f"http://127.0.0.1:{ports.public}", internal=f"http://127.0.0.1:{ports.internal}")
 
@@ -225,12 +249,11 @@ async def test_a_body_that_breaks_off_in_its_coding_is_refused(sample: Running) 
         assert (await raw.answer())[0] == 400
 
 
-@pytest.mark.parametrize("sample", [True], ids=["guests"], indirect=True)
 async def test_who_is_greeted_is_no_connection_of_the_port_any_more(
     sample: Running, client: aiohttp.ClientSession
 ) -> None:
     """Neither its time to say something nor the number of connections is for it, and nobody lets go of it."""
-    async with connect(sample, b"hello") as raw:
+    async with connect(sample, HELLO + b"hello") as raw:
         assert await asyncio.wait_for(raw.reader.readexactly(5), SECONDS) == b"hello"
         assert await metric(client, sample, "stampchat_connections 0.0")
         # Longer than who has said nothing may stay.
@@ -239,8 +262,46 @@ async def test_who_is_greeted_is_no_connection_of_the_port_any_more(
         assert not raw.reader.at_eof()
 
 
+async def test_of_who_is_greeted_aiohttp_keeps_nothing(
+    sample: Running, greeter: Greeter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its task for the connection ends, without an error that the loop would tell of."""
+    async with connect(sample, HELLO + b"hello") as raw:
+        assert await asyncio.wait_for(raw.reader.readexactly(5), SECONDS) == b"hello"
+        [task] = greeter.tasks
+        await asyncio.wait([task], timeout=SECONDS)
+        assert task.cancelled()
+        ended = weakref.ref(task)
+        greeter.tasks.clear()
+        del task
+        gc.collect()
+        assert ended() is None
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_what_goes_wrong_once_a_connection_is_taken_ends_it(sample: Running, greeter: Greeter) -> None:
+    """An answer of aiohttp's would come in the middle of another protocol."""
+    async with connect(sample, HELLO.replace(b"hello", b"oops")) as raw:
+        assert await raw.is_cut()
+    await asyncio.wait(greeter.tasks, timeout=SECONDS)
+    assert greeter.tasks[0].cancelled()
+
+
+async def test_only_the_first_request_of_a_connection_is_greeted(sample: Running, greeter: Greeter) -> None:
+    """What comes behind another request is aiohttp's, in the same segment or later."""
+    request = b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    for parts in ([request + HELLO], [request, HELLO]):
+        async with connect(sample) as raw, asyncio.timeout(SECONDS):
+            for part in parts:
+                raw.writer.write(part)
+                await raw.reader.readuntil(b'{"size":2}' if part.startswith(b"POST") else b"HTTP/1.1 404 Not Found")
+            if len(parts) == 1:
+                await raw.reader.readuntil(b"HTTP/1.1 404 Not Found")
+    assert greeter.tasks == []
+
+
 async def test_who_has_said_nothing_does_not_keep_a_service_from_stopping() -> None:
-    """Let go of it at once, whether aiohttp knows of it or not."""
+    """Let go of it at once."""
     patient = replace(SMALL, head_seconds=3600)
     async with asyncio.timeout(SECONDS), open_sample(patient) as apps:
         apps.public[GREETER] = Greeter()
