@@ -86,7 +86,7 @@ class GuardedHandler(RequestHandler):
             self._door.expect(self)
 
     def _greet(self) -> None:
-        """Let the greeter look at the first request, before aiohttp begins with it."""
+        """Let the greeter look at the first request, before aiohttp's task begins with it."""
         greeter, self._greeter = self._greeter, None
         message = first_message(self) if greeter is not None else None
         if greeter is None or message is None:

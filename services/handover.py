@@ -1,8 +1,8 @@
 """Take a connection away from aiohttp once its parser has read a request's head.
 
 What this leans on beyond aiohttp's documentation is here, of the one version that the locks name, and held by tests:
-a request that is read and not yet begun with waits in `_messages`, whose task is then about to wake; `_request_count`
-is of those that were read; and a handler without a transport that is told of the connection's end closes nothing.
+a request that is read waits in `_messages` until the handler's task (`_task_handler`), which wakes in the next turn of
+the loop, begins with it; and a handler without a transport that is told of the connection's end closes nothing.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class _Tail:
 
 
 def first_message(handler: RequestHandler) -> RawRequestMessage | None:
-    """Return the one request that a connection has brought, as aiohttp's parser read it, if none was begun with."""
-    if handler._request_count != 1 or len(handler._messages) != 1:  # noqa: SLF001
+    """Return the request that a connection has just brought, as aiohttp's parser read it, if it is the only one."""
+    if len(handler._messages) != 1:  # noqa: SLF001
         return None
     message, _ = handler._messages[0]  # noqa: SLF001
     # Or what aiohttp makes of bytes that are not HTTP.
@@ -55,7 +55,6 @@ def hand_over(handler: RequestHandler, transport: asyncio.Transport, protocol: a
     transport.set_protocol(protocol)
     if handler._messages and handler._task_handler is not None:  # noqa: SLF001
         # Its task has not begun with the request, and is not to.
-        handler._messages.clear()  # noqa: SLF001
         handler._task_handler.cancel()  # noqa: SLF001
     # For aiohttp the connection ends here: it must neither close it, nor wait for it at a shutdown, nor keep its
     # parser, its task and its time-outs. Without a transport its loop has nothing to close.

@@ -288,15 +288,18 @@ async def test_what_goes_wrong_once_a_connection_is_taken_ends_it(sample: Runnin
 
 
 async def test_only_the_first_request_of_a_connection_is_greeted(sample: Running, greeter: Greeter) -> None:
-    """What comes behind another request is aiohttp's, in the same segment or later."""
-    request = b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
-    for parts in ([request + HELLO], [request, HELLO]):
+    """What comes with or after another request is aiohttp's, as that is."""
+    request, answer = b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", b'{"size":2}'
+    plain, refusal = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", b'"message":"There is nothing here."}}'
+    for parts in (
+        [(request, answer), (HELLO, refusal)],
+        [(request + HELLO, answer), (b"", refusal)],
+        [(plain + request, refusal), (b"", answer)],
+    ):
         async with connect(sample) as raw, asyncio.timeout(SECONDS):
-            for part in parts:
-                raw.writer.write(part)
-                await raw.reader.readuntil(b'{"size":2}' if part.startswith(b"POST") else b"HTTP/1.1 404 Not Found")
-            if len(parts) == 1:
-                await raw.reader.readuntil(b"HTTP/1.1 404 Not Found")
+            for said, heard in parts:
+                raw.writer.write(said)
+                await raw.reader.readuntil(heard)
     assert greeter.tasks == []
 
 
