@@ -8,108 +8,58 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from services.port_settings import ConnectionSettings
+from services.door import Door
+from services.handover import first_message
 
 # What a client still sends after its answer is read and thrown away for so long, so that it reads the answer.
 LINGER_SECONDS = 2.0
-# Of too many that have said nothing some go after so long. Who has just come may have said it where we have not read
-# yet: after a restart thousands come at once, and all are taken before any is read.
-CROWD_SECONDS = 1.0
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 8190
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Watch:
-    """Take note of connections, for metrics.
+class Greeter(Protocol):
+    """Serve requests as soon as they are read, which need nothing of aiohttp but its parser."""
 
-    Attributes:
-        opened: called with the number of open connections whenever it changes.
-        refused: called with the reason of a connection that is cut.
-    """
+    def greet(self, handler: RequestHandler, message: RawRequestMessage) -> None:
+        """Take over the connection that brings a request first (services.handover), or leave both alone.
 
-    opened: Callable[[int], None]
-    refused: Callable[[str], None]
+        Raises:
+            Exception: it would take it, and refuses the request; aiohttp's handler of the path answers with that.
+        """
 
 
-class Door:
-    """Know the connections of one port, and cut those that are too many or too slow.
-
-    Args:
-        settings: how many and how long.
-        watch: what takes note.
-    """
-
-    def __init__(self, settings: ConnectionSettings, watch: Watch) -> None:
-        self._settings = settings
-        self._watch = watch
-        self._open = 0
-        # Connections that owe us a request's head, the longest first.
-        self._waiting: dict[GuardedHandler, asyncio.TimerHandle] = {}
-        self._thinning: asyncio.TimerHandle | None = None
-
-    def enter(self, handler: GuardedHandler) -> None:
-        """Let a connection in, or cut it when the port is full."""
-        self._open += 1
-        self._watch.opened(self._open)
-        if self._open > self._settings.most:
-            self._cut(handler, "full")
-        else:
-            self.expect(handler)
-
-    def expect(self, handler: GuardedHandler) -> None:
-        """Wait for a request's head; a connection that waits already has the time that it has left."""
-        if handler in self._waiting:
-            return
-        loop = asyncio.get_running_loop()
-        self._waiting[handler] = loop.call_later(self._settings.head_seconds, self._cut, handler, "slow")
-        if self._thinning is None and len(self._waiting) > self._settings.most_waiting:
-            # Timers come before sockets in a turn of uvloop: a second one comes after all have been read once.
-            self._thinning = loop.call_later(CROWD_SECONDS, loop.call_later, 0, self._thin_out)
-
-    def heard(self, handler: GuardedHandler) -> None:
-        """Wait no more: the head is there."""
-        timer = self._waiting.pop(handler, None)
-        if timer is not None:
-            timer.cancel()
-
-    def leave(self, handler: GuardedHandler) -> None:
-        """Forget a connection that has ended."""
-        self.heard(handler)
-        self._open -= 1
-        self._watch.opened(self._open)
-
-    def _thin_out(self) -> None:
-        self._thinning = None
-        while len(self._waiting) > self._settings.most_waiting:
-            self._cut(next(iter(self._waiting)), "crowded")
-
-    def _cut(self, handler: GuardedHandler, reason: str) -> None:
-        self.heard(handler)
-        self._watch.refused(reason)
-        logger.debug("a connection is cut", extra={"fields": {"reason": reason}})
-        handler.cut()
+GREETER = web.AppKey("greeter", Greeter)
 
 
 class GuardedHandler(RequestHandler):
-    """Be one connection, which a door watches until it has said what it wants."""
+    """Be one connection of aiohttp's, which a door watches until it has said what it wants.
 
-    __slots__ = ("_door", "_heads", "_is_in")
+    Args:
+        door: what watches.
+        manager: aiohttp's server.
+        greeter: who has the first look at the first request.
 
-    def __init__(self, door: Door, manager: web.Server, **options: Any) -> None:
+    Attributes:
+        refusal: why the greeter would not have the first request.
+    """
+
+    __slots__ = ("_door", "_greeter", "_heads", "_is_in", "refusal")
+
+    def __init__(self, door: Door, manager: web.Server, greeter: Greeter | None = None, **options: Any) -> None:
         super().__init__(manager, **options)
         self._door = door
+        self._greeter = greeter
         self._heads = 0
         self._is_in = False
+        self.refusal: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, with the door's leave."""
@@ -129,9 +79,26 @@ class GuardedHandler(RequestHandler):
         super().data_received(data)
         if self._request_count != self._heads:
             self._heads = self._request_count
-            self._door.heard(self)
+            self._greet()
+            if self._is_in:
+                self._door.heard(self)
         elif self._waiter is not None and not self._waiter.done() and self._is_in:
             self._door.expect(self)
+
+    def _greet(self) -> None:
+        """Let the greeter look at the first request, before aiohttp's task begins with it."""
+        greeter, self._greeter = self._greeter, None
+        message = first_message(self) if greeter is not None else None
+        if greeter is None or message is None:
+            return
+        try:
+            greeter.greet(self, message)
+        except Exception as error:
+            if not self.connected:
+                # The connection is the greeter's by now: the loop ends it.
+                raise
+            # Whatever it is, the request's handler raises it.
+            self.refusal = error
 
     def cut(self) -> None:
         """End at once."""
@@ -164,15 +131,25 @@ class GuardedHandler(RequestHandler):
         return response
 
 
+def take_refusal(request: web.Request) -> Exception | None:
+    """Return, once, why a greeter would not have a request."""
+    handler = request.protocol
+    if not isinstance(handler, GuardedHandler):
+        return None
+    refusal, handler.refusal = handler.refusal, None
+    return refusal
+
+
 class _Server(web.Server):
     """Make guarded connections."""
 
-    def __init__(self, door: Door, handler: Any, **options: Any) -> None:
+    def __init__(self, door: Door, handler: Any, greeter: Greeter | None, **options: Any) -> None:
         super().__init__(handler, **options)
         self._door = door
+        self._greeter = greeter
 
     def __call__(self) -> RequestHandler:
-        return GuardedHandler(self._door, self, loop=self._loop, **self._kwargs)
+        return GuardedHandler(self._door, self, self._greeter, loop=self._loop, **self._kwargs)
 
 
 class GuardedRunner(web.AppRunner):
@@ -203,4 +180,5 @@ class GuardedRunner(web.AppRunner):
         await super()._make_server()
         loop = asyncio.get_running_loop()
         handle, make = self._app._handle, self._app._make_request  # noqa: SLF001  # as the runner itself does
-        return _Server(self._door, handle, request_factory=make, loop=loop, **self._kwargs)
+        greeter = self._app.get(GREETER)
+        return _Server(self._door, handle, greeter, request_factory=make, loop=loop, **self._kwargs)

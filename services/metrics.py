@@ -39,6 +39,8 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        # The library looks for a series by text, under a lock.
+        self._answers: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self._limited = Counter(
             "stampchat_rate_limited_total", "Requests refused by a rate limit.", ("limit",), registry=registry
         )
@@ -69,8 +71,13 @@ class Metrics:
 
     def observe(self, port: str, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer; `route` is the pattern, never the path, so that the series stay few."""
-        self._requests.labels(port, route, method, str(status)).inc()
-        self._seconds.labels(port, route).observe(seconds)
+        key = port, route, method, status
+        series = self._answers.get(key)
+        if series is None:
+            series = self._requests.labels(port, route, method, str(status)), self._seconds.labels(port, route)
+            self._answers[key] = series
+        series[0].inc()
+        series[1].observe(seconds)
 
     def count_limited(self, limit: str) -> None:
         """Count a request that a rate limit refused."""

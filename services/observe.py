@@ -17,6 +17,8 @@ from services.metrics import Metrics
 
 # Probes and scrapes come every few seconds and say nothing new.
 MACHINE_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json"})
+# Where the port's answers are told from the internal one's.
+PUBLIC = "public"
 _UNMATCHED = "unmatched"
 _MOST_PATH = 200
 logger = logging.getLogger(__name__)
@@ -43,10 +45,12 @@ def observe(port: str, metrics: Metrics, name_client: Callable[[web.Request], st
             finally:
                 span.set("http.response.status_code", status)
                 seconds = time.perf_counter() - started
-                # An upgraded socket lives for hours; its length is not a latency.
-                latency = 0.0 if status == HTTPStatus.SWITCHING_PROTOCOLS else seconds
-                metrics.observe(port, find_route(request), _method(request), status, latency)
-                _log(port, request, name_client(request), status, seconds)
+                route, client = find_route(request), name_client(request)
+                # A query can hold a token and a path an invitation: a call that exists is named by its pattern.
+                path = request.path[:_MOST_PATH] if route == _UNMATCHED else route
+                metrics.observe(port, route, _method(request), status, _latency(status, seconds))
+                level = logging.DEBUG if route in MACHINE_PATHS else logging.INFO
+                _log(level, port, request.method, path, client=client, status=status, seconds=seconds)
         if not response.prepared:
             response.headers[REQUEST_ID_HEADER] = request_id
             # aiohttp would tell everybody its version and Python's.
@@ -77,15 +81,31 @@ def _method(request: web.Request) -> str:
     return request.method if request.method in hdrs.METH_ALL else "OTHER"
 
 
-def _log(port: str, request: web.Request, client: str, status: int, seconds: float) -> None:
-    route = find_route(request)
-    level = logging.DEBUG if route in MACHINE_PATHS else logging.INFO
+def note_upgrade(metrics: Metrics, route: str, client: str, seconds: float) -> None:
+    """Count and log a socket that was opened without aiohttp, as one of aiohttp's is.
+
+    Args:
+        metrics: where answers are counted.
+        route: the pattern of its path.
+        client: its address.
+        seconds: that the handshake took.
+    """
+    status = HTTPStatus.SWITCHING_PROTOCOLS.value
+    metrics.observe(PUBLIC, route, hdrs.METH_GET, status, _latency(status, seconds))
+    _log(logging.INFO, PUBLIC, hdrs.METH_GET, route, client=client, status=status, seconds=seconds)
+
+
+def _latency(status: int, seconds: float) -> float:
+    """An upgraded socket of aiohttp's lives for hours; its length is not a latency."""
+    return 0.0 if status == HTTPStatus.SWITCHING_PROTOCOLS else seconds
+
+
+def _log(level: int, port: str, method: str, path: str, *, client: str, status: int, seconds: float) -> None:
     if logger.isEnabledFor(level):
         fields = {
             "port": port,
-            "method": request.method,
-            # A query can hold a token and a path an invitation: a call that exists is named by its pattern.
-            "path": request.path[:_MOST_PATH] if route == _UNMATCHED else route,
+            "method": method,
+            "path": path,
             "status": status,
             "milliseconds": round(seconds * 1000, 1),
             "client": client,

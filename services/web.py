@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ from services.cors import allow_origins
 from services.health import Health
 from services.logs import describe
 from services.metrics import Metrics
-from services.observe import MACHINE_PATHS, find_route, observe
+from services.observe import MACHINE_PATHS, PUBLIC, find_route, observe
 from services.rate_limits import RequestRates
 from services.settings import Secret, ServerSettings
 from services.tokens import Claims, Verifier
@@ -29,6 +29,7 @@ CREDENTIAL = web.AppKey("credential", Secret)
 OPENAPI = web.AppKey("openapi", dict[str, Any])
 RATES = web.AppKey("rates", RequestRates)
 
+FORWARDED_HEADER = "X-Forwarded-For"
 # Postgres text holds no NUL; every column of the original's is varchar(255).
 NO_NUL = r"\A[^\x00]*\Z"
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=NO_NUL)]
@@ -68,7 +69,7 @@ def create_public_app(
     limit = _limit_addresses(login_path, socket_path)
     app = web.Application(
         middlewares=[
-            observe("public", metrics, client_address),
+            observe(PUBLIC, metrics, client_address),
             allow_origins(server.allowed_origins),
             _answer_errors,
             limit,
@@ -198,11 +199,22 @@ def client_address(request: web.Request) -> str:
     Each proxy appends the address that it saw, so the last `trusted_hops` entries are theirs, and what stands before
     them is whatever the client chose to send.
     """
-    hops = request.app[SERVER].trusted_hops
-    forwarded = [part.strip() for line in request.headers.getall("X-Forwarded-For", []) for part in line.split(",")]
-    if 0 < hops <= len(forwarded):
-        return forwarded[-hops]
-    return request.remote or ""
+    lines = request.headers.getall(FORWARDED_HEADER, [])
+    forwarded = forwarded_address(request.app[SERVER].trusted_hops, lines)
+    return (request.remote or "") if forwarded is None else forwarded
+
+
+def forwarded_address(hops: int, lines: Sequence[str]) -> str | None:
+    """Return the address that the trusted proxies saw, if there are so many.
+
+    Args:
+        hops: trusted proxies.
+        lines: the values of X-Forwarded-For.
+    """
+    if not hops or not lines:
+        return None
+    forwarded = [part.strip() for line in lines for part in line.split(",")]
+    return forwarded[-hops] if hops <= len(forwarded) else None
 
 
 def _limit_addresses(login_path: str, socket_path: str) -> Middleware:

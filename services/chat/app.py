@@ -14,6 +14,7 @@ from services.chat.deletion import DELETER, Deleter, add_deletion_route
 from services.chat.dispatcher import Dispatcher, OutboxMetrics
 from services.chat.features import open_features
 from services.chat.features.presence import Presence
+from services.chat.greeter import PATH, SocketGreeter
 from services.chat.keys import CHAT, SETTINGS, SOCKETS, STORE
 from services.chat.merging import Merger
 from services.chat.metrics import ChatMetrics
@@ -26,6 +27,7 @@ from services.chat.settings import ChatSettings
 from services.chat.socket import Sockets
 from services.chat.store import Store
 from services.chat.table import Table
+from services.connections import GREETER
 from services.database import Database, open_database
 from services.health import Health, watch_database
 from services.merging import add_merging_route
@@ -87,6 +89,8 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         apps.health.register("notifications", notifications.ping, essential=False)
         apps.public[VERIFIER], apps.public[STORE], apps.public[CHAT] = verifier, store, chat
         apps.public[SETTINGS], apps.public[SOCKETS] = settings, sockets
+        if settings.owns_sockets:
+            apps.public[GREETER] = SocketGreeter(apps.public, sockets)
         apps.public.on_shutdown.append(_drain)
         apps.internal[STORE], apps.internal[DELETER] = store, Deleter(database, chat)
         add_deletion_route(apps.internal)
@@ -102,7 +106,7 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
 def _create_apps(settings: ChatSettings, database: Database, metrics: Metrics) -> Apps:
     health = Health()
     watch_database(health, metrics, database, Path(__file__).parent / "migrations")
-    public = create_public_app(server=settings.server, health=health, metrics=metrics, socket_path="/socket/websocket")
+    public = create_public_app(server=settings.server, health=health, metrics=metrics, socket_path=PATH)
     add_public_routes(public)
     internal = create_internal_app(
         server=settings.server, health=health, metrics=metrics, credential=settings.credential, openapi=DESCRIPTION

@@ -6,7 +6,6 @@ the database) is told back with joined(), refused(), close() or crash(), which r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
@@ -20,12 +19,11 @@ ROOM_PREFIX = "room:"
 _OF_CHANNELS = frozenset({"phx_join", "phx_leave"})
 
 
-@dataclass(eq=False, frozen=True, slots=True)
-class Channel:
+class Channel(msgspec.Struct, eq=False, gc=False):
     """Stand for one join of one topic on one connection; a second join of the topic is another channel.
 
     Attributes:
-        topic: the topic as the client writes it.
+        topic: the topic as the client writes it; once it is in a room, the very string that the others there have.
         join_ref: goes into every frame about this join.
     """
 
@@ -75,19 +73,21 @@ class Connection:
         max_channels: how many topics it may join at once.
     """
 
-    __slots__ = ("_channels", "_max_channels")
+    __slots__ = ("_first", "_max_channels", "_others")
 
     def __init__(self, *, max_channels: int = MAX_CHANNELS) -> None:
         self._max_channels = max_channels
-        self._channels: dict[str, Channel] = {}
+        # A phone has one, and a dict for it takes more than all that is in it.
+        self._first: Channel | None = None
+        self._others: dict[str, Channel] | None = None
 
     def is_open(self, channel: Channel) -> bool:
         """Say whether the channel is still the topic's own: joining or joined."""
-        return self._channels.get(channel.topic) is channel
+        return self._find(channel.topic) is channel
 
     def handle(self, message: Message) -> list[Effect]:  # noqa: PLR0911  # a table: one clause, one answer
         """Return what a client's message causes."""
-        channel = self._channels.get(message.topic)
+        channel = self._find(message.topic)
         if channel is not None and message.event not in _OF_CHANNELS:
             # A null join_ref is valid on all but joins; another one belongs to a channel that is gone.
             is_stale = message.join_ref is not None and message.join_ref != channel.join_ref
@@ -121,7 +121,7 @@ class Connection:
         """Answer a join that may not be, and forget the channel."""
         if not self.is_open(channel):
             return []
-        del self._channels[channel.topic]
+        self._remove(channel)
         return [Send(Reply(channel.topic, "error", {"reason": reason}, ref=ref, join_ref=channel.join_ref))]
 
     def close(self, channel: Channel) -> list[Send]:
@@ -137,12 +137,32 @@ class Connection:
         join_ref = message.ref if message.join_ref is None else message.join_ref
         if not message.topic.startswith(ROOM_PREFIX):
             return [Send(unmatched(message))]
-        if len(self._channels) >= self._max_channels:
+        if len(self) >= self._max_channels:
             response = {"reason": "too many channels joined"}
             return [Send(Reply(message.topic, "error", response, ref=message.ref, join_ref=join_ref))]
         channel = Channel(message.topic, join_ref)
-        self._channels[message.topic] = channel
+        if self._first is None:
+            self._first = channel
+        else:
+            self._others = self._others or {}
+            self._others[message.topic] = channel
         return [Join(channel, message)]
+
+    def _find(self, topic: str) -> Channel | None:
+        first = self._first
+        if first is not None and first.topic == topic:
+            return first
+        return None if self._others is None else self._others.get(topic)
+
+    def _remove(self, channel: Channel) -> None:
+        if self._first is channel:
+            self._first = None
+        elif self._others is not None:
+            del self._others[channel.topic]
+            self._others = self._others or None
+
+    def __len__(self) -> int:
+        return (self._first is not None) + len(self._others or ())
 
     def _drop(self, channel: Channel) -> list[Effect]:
         return [Part(channel), *self._end(channel, "phx_close")]
@@ -150,7 +170,7 @@ class Connection:
     def _end(self, channel: Channel, event: str) -> list[Send]:
         if not self.is_open(channel):
             return []
-        del self._channels[channel.topic]
+        self._remove(channel)
         return [Send(Message(channel.topic, event, {}, ref=channel.join_ref, join_ref=channel.join_ref))]
 
 

@@ -2,12 +2,14 @@
 
 ServiceError
 ├── ProtocolError: a frame that is none; it closes the socket of whoever sent it
-└── Refusal: one message of a client that gets an error reply
+├── Refusal: one message of a client that gets an error reply
+└── RequestError
+    └── Unwelcome: a socket that is not opened, for whom it speaks or where it comes from
 """
 
 from __future__ import annotations
 
-from services.errors import ServiceError
+from services.errors import RequestError, ServiceError
 
 
 class ProtocolError(ServiceError):
@@ -24,3 +26,7 @@ class Refusal(ServiceError):  # noqa: N818  # the word for what it is
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Unwelcome(RequestError):  # noqa: N818  # likewise
+    """Refuse a socket with 403, which is what Phoenix does and what its clients wait for."""

@@ -101,8 +101,7 @@ class Page(msgspec.Struct, frozen=True):
     members: list[Member]
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
+class Seat(msgspec.Struct, frozen=True, gc=False):
     """Be what a socket needs to know of its place in a room.
 
     Attributes:

@@ -84,13 +84,14 @@ class Rooms:
         # Rooms that are told something when the loop's turn is over.
         self._due: list[_Room] = []
 
-    def enter(self, topic: str, listener: Listener) -> None:
-        """Let a channel hear what the topic is told from now on."""
+    def enter(self, topic: str, listener: Listener) -> str:
+        """Let a channel hear what the topic is told from now on; return the room's own copy of the topic."""
         room = self._rooms.get(topic)
         if room is None:
             room = self._rooms[topic] = _Room(topic)
         self._flush(room)
         room.listeners[listener] = None
+        return room.topic
 
     def leave(self, topic: str, listener: Listener) -> None:
         """Let a channel hear no more; leaving twice is fine."""

@@ -74,8 +74,8 @@ class Session:
         self._outlet = outlet
         self._connection = Connection(max_channels=shared.limits.channels)
         self._pace = Pace(claims.identity, shared.rates)
-        # Of an idle socket: one, of which a list takes a third of what a dict does, and none.
-        self._subscriptions: list[Subscription] = []
+        # Of an idle socket: one, of which a tuple takes a fifth of what a dict does, and none.
+        self._subscriptions: tuple[Subscription, ...] = ()
         self._tasks: set[asyncio.Task[None]] | None = None
         self._is_closed = False
         # Shouts that the writer has in hand, and what is set when there are none any more.
@@ -103,7 +103,7 @@ class Session:
                     self._put(self._find(channel), message)
                 case Join(channel, _):
                     subscription = Subscription(self, channel)
-                    self._subscriptions.append(subscription)
+                    self._subscriptions = (*self._subscriptions, subscription)
                     self._put(subscription, message)
                 case Part(channel):
                     self._part(self._find(channel))
@@ -135,7 +135,7 @@ class Session:
     async def close(self) -> None:
         """Leave every room, and finish what the client has asked for."""
         self._is_closed = True
-        for subscription in tuple(self._subscriptions):
+        for subscription in self._subscriptions:
             self._part(subscription)
         await self.settle()
 
@@ -259,7 +259,8 @@ class Session:
         if self._is_closed or not self._connection.is_open(subscription.channel):
             return
         topic = subscription.channel.topic
-        self._shared.rooms.enter(topic, subscription)
+        # One string for a room, however many have sent it.
+        subscription.channel.topic = topic = self._shared.rooms.enter(topic, subscription)
         seat = await self._shared.chat.find_seat(self.identity, topic)
         response, after = await self._shared.chat.replay(seat, message.payload)
         if subscription.is_cut_from(seat):
@@ -339,7 +340,7 @@ class Session:
             return
         subscription.is_over = True
         topic, seat = subscription.channel.topic, subscription.seat
-        self._subscriptions.remove(subscription)
+        self._subscriptions = tuple(one for one in self._subscriptions if one is not subscription)
         self._shared.rooms.leave(topic, subscription)
         if subscription.greeting is False and seat is not None:
             self._shared.extensions.left(topic, self.identity, seat, subscription)

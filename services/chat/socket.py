@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
-from aiohttp import WSCloseCode, hdrs, web
+from aiohttp import WSCloseCode, web
 
-from services.chat.census import Census
+from services.chat.admission import Admission
 from services.chat.chat import Chat
+from services.chat.errors import Unwelcome
 from services.chat.extensions import Extension, Extensions
 from services.chat.frames import Outlet
-from services.chat.handshake import SUBPROTOCOL, offered_token, read_handshake
+from services.chat.handshake import Handshake, read_handshake
 from services.chat.limits import Limits
 from services.chat.line import CLOSE_SECONDS, Line
 from services.chat.metrics import ChatMetrics
@@ -26,7 +26,7 @@ from services.chat.room import Rooms
 from services.chat.session import Session
 from services.chat.shared import Shared
 from services.chat.takeover import take_over
-from services.errors import TokenError, TooManyRequests, Unavailable
+from services.connections import take_refusal
 from services.rate_limits import address_key
 from services.tokens import Claims, Verifier
 from services.web import HEALTH, client_address, json_response
@@ -71,6 +71,9 @@ class Sockets:
         metrics: what is counted.
         extensions: the features beyond the core.
         owned: whether sockets are ours after the upgrade, or aiohttp's.
+
+    Attributes:
+        admission: decides who may open one.
     """
 
     def __init__(
@@ -85,8 +88,6 @@ class Sockets:
         extensions: Sequence[Extension] = (),
         owned: bool = True,
     ) -> None:
-        self._verifier = verifier
-        self._origins = origins
         self._limits = limits
         self._metrics = metrics
         self._shared = Shared(
@@ -98,50 +99,55 @@ class Sockets:
             metrics=metrics,
             extensions=Extensions(extensions),
         )
+        self.admission = Admission(
+            verifier=verifier,
+            origins=origins,
+            limits=limits,
+            handshakes=self._shared.rates.handshakes,
+            metrics=metrics,
+        )
         self._is_owner = owned
+        # One for all: a method that is asked for is a new object each time.
+        self._count_drop = metrics.dropped.inc
         self._parsers = Parsers(limits.frame_bytes)
         self._open: set[Opened] = set()
-        self._lines: set[Line] = set()
         self._leaving: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
-        self._census = Census(limits)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer GET /socket/websocket.
+        """Answer GET /socket/websocket, where the greeter has not.
 
         Raises:
             Malformed: it is no websocket handshake that we can take.
             TooManyRequests: the user or the address connects too often, or has too many sockets open.
             Unavailable: this process is stopping, or full.
         """
-        address = address_key(client_address(request))
-        wait = self._shared.rates.handshakes.take(address)
-        if wait:
-            self._metrics.turned_away.labels("rate").inc()
-            raise TooManyRequests("Too many sockets are being opened; wait a moment.", retry_after=math.ceil(wait))
-        if request.app[HEALTH].draining:
-            raise Unavailable("This process is stopping; connect again.", retry_after=1)
-        version, offered = read_handshake(request)
         try:
-            claims = self._authenticate(request, offered)
-        except TokenError as error:
-            # Phoenix refuses a socket with 403, and its clients wait for that.
-            return self._forbid(error.code, error.message)
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and origin.lower() not in self._origins:
-            return self._forbid("bad_origin", "Sockets of this web page are not welcome.")
-        try:
-            self._census.enter(claims.identity, address)
-        except (TooManyRequests, Unavailable) as error:
-            self._metrics.turned_away.labels(error.code).inc()
-            raise
-        subprotocols = (SUBPROTOCOL,) if offered else ()
+            if refusal := take_refusal(request):
+                raise refusal
+            address = address_key(client_address(request))
+            self.admission.check(address, request.app[HEALTH])
+            handshake = read_handshake(request.headers, request.query)
+            claims = self.admission.admit(handshake, address)
+        except Unwelcome as error:
+            return json_response({"error": {"code": error.code, "message": error.message}}, status=403)
         if self._is_owner:
-            return self._take_over(request, claims, version, subprotocols, address)
+            return self._take_over(request, claims, handshake, address)
         try:
-            return await self._serve(request, claims, version, subprotocols)
+            return await self._serve(request, claims, handshake)
         finally:
-            self._census.leave(claims.identity, address)
+            self.admission.leave(claims.identity, address)
+
+    def open(self, transport: asyncio.Transport, claims: Claims, version: Version, address: str) -> Line:
+        """Make the socket of somebody who was let in; the connection is to be its own from now on."""
+        outlet = self._make_outlet(transport)
+        session = Session(shared=self._shared, claims=claims, version=version, outlet=outlet)
+        line = Line(self, session, outlet, address, self._parsers)
+        self._open.add(line)
+        self._metrics.sockets.inc()
+        if self._sweep is None:
+            self._sweep_idle()
+        return line
 
     async def recheck(self, find_known: Callable[[Collection[str]], Awaitable[set[str]]]) -> None:
         """Close the sockets of people who are gone, and of logins that are over.
@@ -202,10 +208,9 @@ class Sockets:
 
     def ended(self, line: Line) -> None:
         """Forget a socket whose connection is gone, and finish what its client asked for."""
-        self._lines.discard(line)
         self._open.discard(line)
         self._metrics.sockets.dec()
-        self._census.leave(line.session.identity, line.address)
+        self.admission.leave(line.session.identity, line.address)
         leaving = asyncio.get_running_loop().create_task(line.session.close())
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
@@ -214,53 +219,38 @@ class Sockets:
         return session.receive(decode(data, session.version, self._limits.payload_depth))
 
     def _take_over(
-        self, request: web.Request, claims: Claims, version: Version, subprotocols: tuple[str, ...], address: str
+        self, request: web.Request, claims: Claims, handshake: Handshake, address: str
     ) -> web.StreamResponse:
         """Let the socket be ours from now on."""
         made: list[Line] = []
 
         def make_line(transport: asyncio.Transport) -> Line:
-            outlet = self._make_outlet(transport)
-            session = Session(shared=self._shared, claims=claims, version=version, outlet=outlet)
-            made.append(Line(self, session, outlet, address, self._parsers))
-            self._lines.add(made[0])
-            self._open.add(made[0])
-            self._metrics.sockets.inc()
+            made.append(self.open(transport, claims, handshake.version, address))
             return made[0]
 
         try:
-            return take_over(request, subprotocols, make_line)
+            return take_over(request, handshake.subprotocols, make_line)
         finally:
             if not made:
-                self._census.leave(claims.identity, address)
-            elif self._sweep is None:
-                self._sweep_idle()
+                self.admission.leave(claims.identity, address)
 
     def _sweep_idle(self) -> None:
-        """Close who has been silent for too long, and look again soon: one timer for all sockets."""
+        """Close who has been silent for too long, and look again soon: one timer for all sockets of our own."""
         self._sweep = None
-        if self._lines:
+        if self._open:
             idle = self._limits.idle_seconds
             oldest = time.monotonic() - idle
-            for line in [line for line in self._lines if line.heard < oldest]:
+            for line in [line for line in self._open if isinstance(line, Line) and line.heard < oldest]:
                 line.end(WSCloseCode.GOING_AWAY, "idle")
             self._sweep = asyncio.get_running_loop().call_later(idle / SWEEPS, self._sweep_idle)
 
     def _make_outlet(self, transport: asyncio.Transport) -> Outlet:
-        return Outlet(transport, most=self._limits.buffer_bytes, on_drop=self._metrics.dropped.inc)
+        return Outlet(transport, most=self._limits.buffer_bytes, on_drop=self._count_drop)
 
-    def _authenticate(self, request: web.Request, offered: list[str]) -> Claims:
-        token = request.query.get("token") or offered_token(offered)
-        if not token:
-            raise TokenError("A token is needed.", code="no_token")
-        return self._verifier.verify(token)
-
-    async def _serve(
-        self, request: web.Request, claims: Claims, version: Version, subprotocols: tuple[str, ...]
-    ) -> web.WebSocketResponse:
+    async def _serve(self, request: web.Request, claims: Claims, handshake: Handshake) -> web.WebSocketResponse:
         """Let the socket be aiohttp's."""
         socket = web.WebSocketResponse(
-            protocols=subprotocols,
+            protocols=handshake.subprotocols,
             # aiohttp refuses what reaches its limit.
             max_msg_size=self._limits.frame_bytes + 1,
             timeout=CLOSE_SECONDS,
@@ -272,7 +262,7 @@ class Sockets:
         if transport is None:
             return socket
         outlet = self._make_outlet(transport)
-        session = Session(shared=self._shared, claims=claims, version=version, outlet=outlet)
+        session = Session(shared=self._shared, claims=claims, version=handshake.version, outlet=outlet)
         line = PlainLine(
             socket=socket,
             transport=transport,
@@ -290,7 +280,3 @@ class Sockets:
             self._open.discard(line)
             await session.close()
         return socket
-
-    def _forbid(self, code: str, message: str) -> web.Response:
-        self._metrics.turned_away.labels(code).inc()
-        return json_response({"error": {"code": code, "message": message}}, status=403)

@@ -1,22 +1,17 @@
-"""Take a connection away from aiohttp once it has read the handshake; it knows nothing of what follows.
-
-What this leans on beyond aiohttp's documentation is in take_over(), and held by tests.
-"""
+"""Make a connection a socket of ours once aiohttp has read the handshake; it knows nothing of what follows."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import Callable
-from typing import cast
 
 from aiohttp import hdrs, web
-from aiohttp.http import WS_KEY
-from aiohttp.http_websocket import WebSocketReader
+from aiohttp.web_protocol import RequestHandler
 
+from services.chat.handshake import make_answer
 from services.chat.line import Line
 from services.errors import Malformed
+from services.handover import hand_over
 
 
 class HandedOver(web.StreamResponse):
@@ -37,24 +32,10 @@ class HandedOver(web.StreamResponse):
         """Send nothing."""
 
 
-class _Tail:
-    """Be a parser to aiohttp, and keep the bytes that came behind the request's head."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self.data += data
-        return False, b""
-
-    def feed_eof(self) -> None:
-        pass
-
-
 def take_over(
     request: web.Request, subprotocols: tuple[str, ...], make_line: Callable[[asyncio.Transport], Line]
 ) -> web.StreamResponse:
-    """Answer a handshake, and take the connection away from aiohttp.
+    """Answer a handshake that aiohttp has made a request of, and take its connection.
 
     Raises:
         Malformed: it is no handshake of RFC 6455, section 4.2.1.
@@ -62,34 +43,24 @@ def take_over(
     ready = web.WebSocketResponse(protocols=subprotocols, compress=False).can_prepare(request)
     if not ready.ok:
         raise Malformed("This is not a websocket handshake.", code="bad_handshake")
-    handler, transport = request.protocol, request.transport
-    if transport is None:
-        return HandedOver()
-    line, tail = make_line(transport), _Tail()
-    # Where a parser is set, the handler gives it what came in one segment with the head.
-    handler.set_parser(cast("WebSocketReader", tail))
-    transport.set_protocol(line)
-    # For aiohttp the connection ends here: it must neither close it, nor wait for it at a shutdown, nor keep its
-    # parser, its task and its time-outs. Without a transport its loop has nothing to close.
-    handler.keep_alive(False)
-    handler.transport = None
-    handler.connection_lost(None)
-    transport.write(_accept(request, ready.protocol))
-    line.connection_made(transport)
-    if tail.data:
-        line.data_received(tail.data)
+    transport = request.transport
+    if transport is not None:
+        key = request.headers[hdrs.SEC_WEBSOCKET_KEY]
+        begin(request.protocol, transport, make_line(transport), make_answer(key, ready.protocol))
     return HandedOver()
 
 
-def _accept(request: web.Request, subprotocol: str | None) -> bytes:
-    key = request.headers[hdrs.SEC_WEBSOCKET_KEY].encode()
-    accepted = base64.b64encode(hashlib.sha1(key + WS_KEY, usedforsecurity=False).digest()).decode()
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {accepted}",
-    ]
-    if subprotocol:
-        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-    return "\r\n".join([*lines, "", ""]).encode()
+def begin(handler: RequestHandler, transport: asyncio.Transport, line: Line, answer: bytes) -> None:
+    """Take a connection, answer its handshake, and read on where aiohttp has stopped.
+
+    Args:
+        handler: aiohttp's.
+        transport: the connection.
+        line: the socket.
+        answer: the head that agrees to it.
+    """
+    tail = hand_over(handler, transport, line)
+    transport.write(answer)
+    line.connection_made(transport)
+    if tail:
+        line.data_received(tail)

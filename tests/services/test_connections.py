@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +13,11 @@ from dataclasses import dataclass, replace
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler
 
+from services.connections import GREETER
+from services.handover import hand_over
 from services.health import Health
 from services.metrics import Metrics
 from services.port_settings import ConnectionSettings
@@ -61,13 +67,46 @@ async def open_sample(connections: ConnectionSettings) -> AsyncIterator[Apps]:
     yield Apps(public=public, internal=internal, health=health)
 
 
+HELLO = b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+class Greeter:
+    """Take whoever says hello; of whoever says oops as well, something goes wrong.
+
+    Attributes:
+        tasks: those of aiohttp's that served their connections.
+    """
+
+    def __init__(self) -> None:
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def greet(self, handler: RequestHandler, message: RawRequestMessage) -> None:
+        """Say back what came behind the head."""
+        if message.path in {"/hello", "/oops"}:
+            assert handler.transport is not None
+            assert handler._task_handler is not None
+            transport = handler.transport
+            self.tasks.append(handler._task_handler)
+            transport.write(hand_over(handler, transport, asyncio.Protocol()))
+        if message.path == "/oops":
+            raise ValueError("oops")
+
+
 @pytest.fixture
-async def sample(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    """Run it with little patience."""
+def greeter() -> Greeter:
+    """Give one."""
+    return Greeter()
+
+
+@pytest.fixture
+async def sample(greeter: Greeter, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    """Run it with little patience, and with a greeter who has the first look."""
     monkeypatch.setattr("services.connections.LINGER_SECONDS", 0.2)
-    monkeypatch.setattr("services.connections.CROWD_SECONDS", 0.1)
-    async with open_sample(SMALL) as apps, listening(apps, replace(SERVER, connections=SMALL)) as ports:
-        yield Running(public=f"http://127.0.0.1:{ports.public}", internal=f"http://127.0.0.1:{ports.internal}")
+    monkeypatch.setattr("services.door.CROWD_SECONDS", 0.1)
+    async with open_sample(SMALL) as apps:
+        apps.public[GREETER] = greeter
+        async with listening(apps, replace(SERVER, connections=SMALL)) as ports:
+            yield Running(public=f"http://127.0.0.1:{ports.public}", internal=f"http://127.0.0.1:{ports.internal}")
 
 
 @asynccontextmanager
@@ -208,3 +247,72 @@ async def test_a_body_that_breaks_off_in_its_coding_is_refused(sample: Running) 
     request = b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
     async with connect(sample, request) as raw:
         assert (await raw.answer())[0] == 400
+
+
+async def test_who_is_greeted_is_no_connection_of_the_port_any_more(
+    sample: Running, client: aiohttp.ClientSession
+) -> None:
+    """Neither its time to say something nor the number of connections is for it, and nobody lets go of it."""
+    async with connect(sample, HELLO + b"hello") as raw:
+        assert await asyncio.wait_for(raw.reader.readexactly(5), SECONDS) == b"hello"
+        assert await metric(client, sample, "stampchat_connections 0.0")
+        # Longer than who has said nothing may stay.
+        async with connect(sample) as silent:
+            assert await silent.is_cut()
+        assert not raw.reader.at_eof()
+
+
+async def test_of_who_is_greeted_aiohttp_keeps_nothing(
+    sample: Running, greeter: Greeter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its task for the connection ends, without an error that the loop would tell of."""
+    async with connect(sample, HELLO + b"hello") as raw:
+        assert await asyncio.wait_for(raw.reader.readexactly(5), SECONDS) == b"hello"
+        [task] = greeter.tasks
+        await asyncio.wait([task], timeout=SECONDS)
+        assert task.cancelled()
+        ended = weakref.ref(task)
+        greeter.tasks.clear()
+        del task
+        gc.collect()
+        assert ended() is None
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_what_goes_wrong_once_a_connection_is_taken_ends_it(sample: Running, greeter: Greeter) -> None:
+    """An answer of aiohttp's would come in the middle of another protocol."""
+    async with connect(sample, HELLO.replace(b"hello", b"oops")) as raw:
+        assert await raw.is_cut()
+    await asyncio.wait(greeter.tasks, timeout=SECONDS)
+    assert greeter.tasks[0].cancelled()
+
+
+async def test_only_the_first_request_of_a_connection_is_greeted(sample: Running, greeter: Greeter) -> None:
+    """What comes with or after another request is aiohttp's, as that is."""
+    request, answer = b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", b'{"size":2}'
+    plain, refusal = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", b'"message":"There is nothing here."}}'
+    for parts in (
+        [(request, answer), (HELLO, refusal)],
+        [(request + HELLO, answer), (b"", refusal)],
+        [(plain + request, refusal), (b"", answer)],
+    ):
+        async with connect(sample) as raw, asyncio.timeout(SECONDS):
+            for said, heard in parts:
+                raw.writer.write(said)
+                await raw.reader.readuntil(heard)
+    assert greeter.tasks == []
+
+
+async def test_who_has_said_nothing_does_not_keep_a_service_from_stopping() -> None:
+    """Let go of it at once."""
+    patient = replace(SMALL, head_seconds=3600)
+    async with asyncio.timeout(SECONDS), open_sample(patient) as apps:
+        apps.public[GREETER] = Greeter()
+        server = replace(SERVER, connections=patient, grace_seconds=3600)
+        async with listening(apps, server) as ports:
+            reader, writer = await asyncio.open_connection("127.0.0.1", ports.public)
+            async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{ports.public}/") as response:
+                assert response.status == 404
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()

@@ -81,7 +81,7 @@ class Mute(msgspec.Struct, frozen=True):
     muted: frozenset[int]
 
 
-class Arrived(msgspec.Struct, frozen=True):
+class Arrived(msgspec.Struct, frozen=True, gc=False):
     """Note that a socket is in a room.
 
     Attributes:

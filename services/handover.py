@@ -1,0 +1,64 @@
+"""Take a connection away from aiohttp once its parser has read a request's head.
+
+What this leans on beyond aiohttp's documentation is here, of the one version that the locks name, and held by tests:
+a request that is read waits in `_messages` until the handler's task (`_task_handler`), which wakes in the next turn of
+the loop, begins with it; and a handler without a transport that is told of the connection's end closes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_websocket import WebSocketReader
+from aiohttp.web_protocol import RequestHandler
+
+
+class _Tail:
+    """Be a parser to aiohttp, and keep the bytes that came behind the request's head."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.data += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        pass
+
+
+def first_message(handler: RequestHandler) -> RawRequestMessage | None:
+    """Return the request that a connection has just brought, as aiohttp's parser read it, if it is the only one."""
+    if len(handler._messages) != 1:  # noqa: SLF001
+        return None
+    message, _ = handler._messages[0]  # noqa: SLF001
+    # Or what aiohttp makes of bytes that are not HTTP.
+    return message if isinstance(message, RawRequestMessage) else None
+
+
+def hand_over(handler: RequestHandler, transport: asyncio.Transport, protocol: asyncio.Protocol) -> bytes:
+    """Make a connection somebody else's, whether aiohttp has begun with its request or not.
+
+    Args:
+        handler: aiohttp's, which has read a head that asks for another protocol.
+        transport: the connection.
+        protocol: whose it is from now on; it is told of nothing yet.
+
+    Returns:
+        The bytes that came behind the head.
+    """
+    tail = _Tail()
+    # Where a parser is set, the handler gives it what came behind the head.
+    handler.set_parser(cast("WebSocketReader", tail))
+    transport.set_protocol(protocol)
+    if handler._messages and handler._task_handler is not None:  # noqa: SLF001
+        # Its task has not begun with the request, and is not to.
+        handler._task_handler.cancel()  # noqa: SLF001
+    # For aiohttp the connection ends here: it must neither close it, nor wait for it at a shutdown, nor keep its
+    # parser, its task and its time-outs. Without a transport its loop has nothing to close.
+    handler.keep_alive(False)
+    handler.transport = None
+    handler.connection_lost(None)
+    return tail.data
