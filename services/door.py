@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from services.port_settings import ConnectionSettings
 
 # Of too many that have said nothing some go after so long. Who has just come may have said it where we have not read
-# yet: after a restart thousands come at once, and all are taken before any is read.
-CROWD_SECONDS = 1.0
+# yet: after a restart thousands come at once, all are taken before any is read, and 10,000 need two seconds to speak.
+CROWD_SECONDS = 3.0
+# The least that is more than none: a timer without a delay runs in this very turn, before anything is read.
+NEXT_TURN_SECONDS = 0.001
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +74,7 @@ class Door:
         self._waiting[caller] = until = loop.time() + self._settings.head_seconds
         if self._watching is None:
             self._watching = loop.call_at(until, self._cut_slow)
-        if self._thinning is None and len(self._waiting) > self._settings.most_waiting:
-            # Timers come before sockets in a turn of uvloop: a second one comes after all have been read once.
-            self._thinning = loop.call_later(CROWD_SECONDS, loop.call_later, 0, self._thin_out)
+        self._watch_crowd()
 
     def heard(self, caller: Caller) -> None:
         """Wait no more: the head is there."""
@@ -95,10 +95,21 @@ class Door:
                 return
             self._cut(caller, "slow")
 
-    def _thin_out(self) -> None:
+    def _watch_crowd(self) -> None:
+        if self._thinning is None and len(self._waiting) > self._settings.most_waiting:
+            self._thinning = asyncio.get_running_loop().call_later(CROWD_SECONDS, self._choose)
+
+    def _choose(self) -> None:
+        """Note who waits now: a turn of the loop from here whatever they have said is read, and no newcomer's is."""
+        waiting = tuple(self._waiting)
+        self._thinning = asyncio.get_running_loop().call_later(NEXT_TURN_SECONDS, self._thin_out, waiting)
+
+    def _thin_out(self, chosen: Sequence[Caller]) -> None:
         self._thinning = None
-        while len(self._waiting) > self._settings.most_waiting:
-            self._cut(next(iter(self._waiting)), "crowded")
+        silent = [caller for caller in chosen if caller in self._waiting]
+        for caller in silent[: max(0, len(self._waiting) - self._settings.most_waiting)]:
+            self._cut(caller, "crowded")
+        self._watch_crowd()
 
     def _cut(self, caller: Caller, reason: str) -> None:
         self.heard(caller)
