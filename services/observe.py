@@ -82,7 +82,7 @@ def _method(request: web.Request) -> str:
 
 
 def note_upgrade(metrics: Metrics, route: str, client: str, seconds: float) -> None:
-    """Count and log a socket that was opened without aiohttp, as one of aiohttp's is.
+    """Count and log a socket that was opened without a request of aiohttp's, as one with it is.
 
     Args:
         metrics: where answers are counted.

@@ -78,7 +78,7 @@ def derive_private_key(private_key: Secret) -> Ed25519PrivateKey:
 
 def key_id(key: Ed25519PublicKey) -> str:
     """Return the kid: the first 8 hex digits of the SHA-256 of the raw public key."""
-    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    raw = key.public_bytes_raw()
     return hashlib.sha256(raw).hexdigest()[:8]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,25 @@ def apply_addons(api: Api, programs: Programs) -> None:
         DeployError: the API server refuses one, or does not answer.
     """
     for file in sorted(MANIFESTS.glob("*.yaml")):
-        text = file.read_text(encoding="utf-8").replace("@IMAGE@", programs.image.reference)
-        for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader):
-            api.apply(path_of(manifest), json.dumps(manifest).encode())
+        apply_manifests(api, file, {"@IMAGE@": programs.image.reference})
+
+
+def apply_manifests(api: Api, file: Path, values: Mapping[str, str]) -> None:
+    """Apply the manifests of one file.
+
+    Args:
+        api: the cluster.
+        file: YAML documents, in the order in which they are applied.
+        values: what stands in for the placeholders in it.
+
+    Raises:
+        DeployError: the API server refuses one, or does not answer.
+    """
+    text = file.read_text(encoding="utf-8")
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
+    for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader):
+        api.apply(_path_of(manifest), json.dumps(manifest).encode())
 
 
 def apply_gateway_api(api: Api, programs: Programs) -> None:
@@ -104,7 +120,7 @@ def _established(api: Api) -> set[str]:
     }
 
 
-def path_of(manifest: dict[str, Any]) -> str:
+def _path_of(manifest: dict[str, Any]) -> str:
     """Return where the API keeps what a manifest of ours describes."""
     root, plural = _FOLDERS[manifest["kind"]]
     metadata = manifest["metadata"]

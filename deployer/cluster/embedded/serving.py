@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import json
-
-import yaml
 
 from deployer.cluster.embedded import extras
-from deployer.cluster.embedded.addons import MANIFESTS, path_of
+from deployer.cluster.embedded.addons import MANIFESTS, apply_manifests
 from deployer.cluster.embedded.api import Api
 from deployer.cluster.embedded.box import box_status, find_init
 from deployer.cluster.embedded.layout import Layout, layout_of
 from deployer.cluster.instance import stored_instance
 from deployer.workspace import Workspace
 
+_EXTRAS = MANIFESTS / "extras"
 _MANY_RESTARTS = 3
 _METRICS_API = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"
 
@@ -51,12 +49,12 @@ def apply_extras(workspace: Workspace, layout: Layout, api: Api, *, fresh: bool 
         DeployError: the API server refuses one, or does not answer.
     """
     if extras.METRICS_SERVER in extras.chosen(layout.instance):
-        _apply(api, "metrics-rights.yaml", {})
+        apply_manifests(api, _EXTRAS / "metrics-rights.yaml", {})
     if not (_serves_metrics(workspace, layout) or (fresh and _has_metrics(workspace, layout))):
         api.delete(_METRICS_API)
         return
     authority = base64.b64encode((layout.pki / "ca.crt").read_bytes()).decode()
-    _apply(api, "metrics-server.yaml", {"@ADDRESS@": layout.address, "@CA@": authority})
+    apply_manifests(api, _EXTRAS / "metrics-server.yaml", {"@ADDRESS@": layout.address, "@CA@": authority})
 
 
 def extras_applied(workspace: Workspace, layout: Layout, api: Api) -> bool:
@@ -91,11 +89,3 @@ def _has_metrics(workspace: Workspace, layout: Layout) -> bool:
 
 def _serves_metrics(workspace: Workspace, layout: Layout) -> bool:
     return _has_metrics(workspace, layout) and extras.METRICS_SERVER.name not in failing(layout)
-
-
-def _apply(api: Api, name: str, values: dict[str, str]) -> None:
-    text = (MANIFESTS / "extras" / name).read_text(encoding="utf-8")
-    for placeholder, value in values.items():
-        text = text.replace(placeholder, value)
-    for manifest in yaml.load_all(text, yaml.CSafeLoader):
-        api.apply(path_of(manifest), json.dumps(manifest).encode())
