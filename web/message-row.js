@@ -116,8 +116,12 @@ export class Row {
       if (!all.has(keyOf(waiting))) all.set(keyOf(waiting), waiting);
     }
     for (const [key, element] of this.#stamps) if (!all.has(key)) element.remove(), this.#stamps.delete(key);
+    let next = this.layer.firstElementChild;
     for (const [key, stamp] of all) {
-      const element = this.#stamps.get(key) ?? this.layer.appendChild(drawStamp(stamp));
+      const element = this.#stamps.get(key) ?? drawStamp(stamp);
+      // In their order, so that the later lies on top for everybody: one that waits may be told after another is drawn.
+      if (element === next) next = next.nextElementSibling;
+      else this.layer.insertBefore(element, next);
       if (!this.#stamps.has(key) && !this.#isFirst) land(element);
       element.classList.toggle("waits", !stamp.id);
       this.#stamps.set(key, element);
