@@ -14,7 +14,8 @@ from services.chat.limits import Limits
 from services.chat.models import Change, ChatMessage, Draft, NewStamp, Seat, Stamp, Stored
 from services.chat.names import bare_topic, parse_id, parse_text, room_topic
 from services.chat.store import Store
-from services.chat.writer import Result, Writer
+from services.chat.turns import Result
+from services.chat.writer import Writer
 
 CLIENT_ID_CHARACTERS = 64
 
@@ -125,7 +126,7 @@ class Chat:
             Refusal: it breaks a rule, or the member takes no part in the room any more.
             Unavailable: it could not be stored.
         """
-        if await self._writer.say(topic, self._draft(seat, payload)) is None:
+        if await self._writer.say(topic, seat.channel_id, self._draft(seat, payload)) is None:
             raise Refusal("unauthorized")
 
     def take_shout(self, seat: Seat, topic: str, payload: Any, done: Callable[[Exception | None], None]) -> None:
@@ -139,7 +140,7 @@ class Chat:
         def called_back(result: Result, error: Exception | None) -> None:
             done(Refusal("unauthorized") if result is None and error is None else error)
 
-        self._writer.take(topic, self._draft(seat, payload), called_back)
+        self._writer.take(topic, seat.channel_id, self._draft(seat, payload), called_back)
 
     def _draft(self, seat: Seat, payload: Any) -> Draft:
         fields = read_object(payload)

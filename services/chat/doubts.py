@@ -6,6 +6,7 @@ sends it again; by then it is stored, under the same id of the client's, and wou
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -23,9 +24,10 @@ class Memory(Protocol):
 
 
 class Doubts:
-    """Remember whose commits are in doubt, and up to where everything was told.
+    """Remember whose commits are in doubt, and up to where everything was told when each began.
 
-    This process is the only one that writes what it tells, so whatever of those members lies behind that was theirs.
+    This process is the only one that writes what it tells, and has one commit of a room under way at a time: so
+    whatever of those members lies behind that was theirs.
 
     Args:
         memory: the database; none where nothing is ever in doubt.
@@ -34,29 +36,46 @@ class Doubts:
     def __init__(self, memory: Memory | None) -> None:
         self._memory = memory
         self._told: int | None = None
-        self._members: set[int] = set()
+        self._members: dict[int, set[int]] = {}
+        self._lock = asyncio.Lock()
+
+    @property
+    def told(self) -> int:
+        """The greatest id that was told so far."""
+        return self._told or 0
 
     def tell(self, message: ChatMessage) -> None:
         """Remember that a message was told, or is known not to have to be."""
-        self._told = max(self._told or 0, message.id)
+        self._told = max(self.told, message.id)
 
-    def doubt(self, member_ids: Iterable[int]) -> None:
-        """Remember members whose commit was not seen to end."""
-        self._members.update(member_ids)
+    def doubt(self, member_ids: Iterable[int], told: int) -> None:
+        """Remember members whose commit was not seen to end.
+
+        Args:
+            member_ids: who spoke.
+            told: the greatest id that was told when their commit began.
+        """
+        self._members.setdefault(told, set()).update(member_ids)
 
     async def settle(self) -> list[tuple[str, ChatMessage]]:
         """Return what was stored after all and never told, oldest first; to be asked before every commit.
 
+        It has to be told before the next wait, since the other commit goes on when this returns.
+
         Raises:
             RequestError: the database is still away; the doubt stays.
         """
-        if self._memory is None:
+        if self._memory is None or (self._told is not None and not self._members):
             return []
-        if self._told is None:
-            self._told = await self._memory.newest_message()
-        if not self._members:
-            return []
-        asked = sorted(self._members)
-        found = await self._memory.said_since(asked, self._told)
-        self._members.difference_update(asked)
-        return found
+        async with self._lock:
+            if self._told is None:
+                self._told = await self._memory.newest_message()
+            asked = {told: sorted(members) for told, members in self._members.items()}
+            found: list[tuple[str, ChatMessage]] = []
+            for told in sorted(asked):
+                found += await self._memory.said_since(asked[told], told)
+            # The other commit may have come into doubt meanwhile.
+            for told, members in asked.items():
+                self._members[told].difference_update(members)
+            self._members = {told: members for told, members in self._members.items() if members}
+            return found

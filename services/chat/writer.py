@@ -2,7 +2,8 @@
 
 A client that has seen message n and asks later for what came after n must get all of it. So within a room a message
 with a greater id is never told before one with a smaller id; different rooms do not wait for each other, but share
-commits: whatever arrives during one commit goes into the next.
+commits: whatever arrives during one commit goes into the next. Two commits may be under way at once, of different
+rooms, so that neither processor waits while one of them waits for the disk.
 """
 
 from __future__ import annotations
@@ -10,46 +11,21 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncpg
 
 from services.chat.doubts import Doubts, Memory
 from services.chat.models import Draft, Stored
-from services.errors import RequestError, Unavailable
-from services.tracing import Span, current
-
-# The time of a commit grows with its rows; at this many it is still under 2 ms.
-MAX_BATCH = 128
-# Other changes of a round, each on a connection of its own.
-MAX_CHANGES = 4
-MAX_QUEUE = 10_000
+from services.chat.turns import MAX_ROUNDS, SECOND_FROM, Change, Done, Result, Round, Said, Turns
+from services.errors import RequestError
+from services.tracing import current
 
 T = TypeVar("T")
-Result: TypeAlias = Stored | Literal["known"] | None
 StoreBatch = Callable[[Sequence[Draft]], Awaitable[list[Result]]]
-# Called once, with what the store says of a message, or with the error.
-Done: TypeAlias = Callable[[Result, Exception | None], None]
 Publish = Callable[[str, Stored], None]
 logger = logging.getLogger(__name__)
-
-
-@dataclass(eq=False, slots=True)
-class _Said:
-    topic: str
-    draft: Draft
-    done: Done
-    span: Span
-
-
-@dataclass(eq=False, slots=True)
-class _Change:
-    topic: str
-    work: Callable[[], Awaitable[Any]]
-    done: asyncio.Future[Any]
 
 
 class Writer:
@@ -65,11 +41,16 @@ class Writer:
         self._store = store
         self._publish = publish
         self._doubts = Doubts(memory)
-        self._queue: deque[_Said | _Change] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._turns = Turns()
+        self._rounds: set[asyncio.Task[None]] = set()
 
-    async def say(self, topic: str, draft: Draft) -> Result:
+    async def say(self, topic: str, room: int, draft: Draft) -> Result:
         """Store a message and tell its room; what Store.add_messages says of it comes back.
+
+        Args:
+            topic: "room:<topic>".
+            room: its id.
+            draft: the message.
 
         Raises:
             Unavailable: it could not be stored, or too much is waiting.
@@ -82,73 +63,56 @@ class Writer:
             else:
                 _fail(said, error)
 
-        self.take(topic, draft, done)
+        self.take(topic, room, draft, done)
         return await said
 
-    def take(self, topic: str, draft: Draft, done: Done) -> None:
+    def take(self, topic: str, room: int, draft: Draft, done: Done) -> None:
         """Store a message and tell its room, and call back then; messages of one topic are called back in order.
 
         Raises:
             Unavailable: too much is waiting.
         """
-        self._put(_Said(topic, draft, done, current()))
+        self._put(Said(topic, room, draft, done, current()))
 
     async def change(self, topic: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do work that stores and tells something else, in its turn among the room's messages."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(_Change(topic, work, done))
+        self._put(Change(topic, work, done))
         return await done
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._turns)
 
     async def close(self) -> None:
         """Finish what is waiting."""
-        if self._task is not None:
-            await self._task
+        while self._rounds:
+            await asyncio.wait(self._rounds)
 
-    def _put(self, item: _Said | _Change) -> None:
-        if len(self._queue) >= MAX_QUEUE:
-            raise Unavailable("Too much is waiting to be stored; try again soon.", code="overloaded")
-        self._queue.append(item)
-        if self._task is None:
+    def _put(self, item: Said | Change) -> None:
+        self._turns.put(item)
+        if not self._rounds or (len(self._rounds) < MAX_ROUNDS and self._turns.ready >= SECOND_FROM):
             # A context of its own: a round serves many requests, and must not carry the id of the first.
-            self._task = asyncio.create_task(self._run(), context=contextvars.Context())
+            self._rounds.add(asyncio.create_task(self._run(), context=contextvars.Context()))
 
     async def _run(self) -> None:
+        """Go from round to round, until all that waits is of rooms in the other's hand."""
         try:
-            while self._queue:
-                said, changes = self._take()
-                if changes:
-                    await asyncio.gather(self._store_all(said), *map(self._carry_out, changes))
-                else:
-                    await self._store_all(said)
+            while (taken := self._turns.take()) is not None:
+                try:
+                    await self._carry_out_all(taken)
+                finally:
+                    self._turns.give_back(taken)
         finally:
-            self._task = None
+            # At once: what is put from here on needs another task.
+            self._rounds.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    def _take(self) -> tuple[list[_Said], list[_Change]]:
-        """Take the next round: a batch of messages, and changes of rooms of which the round has no message."""
-        said: list[_Said] = []
-        changes: list[_Change] = []
-        spoken: set[str] = set()
-        held: set[str] = set()
-        rest: deque[_Said | _Change] = deque()
-        while self._queue and len(said) < MAX_BATCH:
-            item = self._queue.popleft()
-            if item.topic in held:
-                rest.append(item)
-            elif isinstance(item, _Said):
-                said.append(item)
-                spoken.add(item.topic)
-            else:
-                # Whatever the room says after it has to wait for it.
-                held.add(item.topic)
-                fits = item.topic not in spoken and len(changes) < MAX_CHANGES
-                (changes if fits else rest).append(item)
-        self._queue.extendleft(reversed(rest))
-        return said, changes
+    async def _carry_out_all(self, taken: Round) -> None:
+        if taken.changes:
+            await asyncio.gather(self._store_all(taken.said), *map(self._carry_out, taken.changes))
+        else:
+            await self._store_all(taken.said)
 
-    async def _carry_out(self, change: _Change) -> None:
+    async def _carry_out(self, change: Change) -> None:
         try:
             result = await change.work()
         except Exception as error:  # noqa: BLE001  # it goes to whoever asked
@@ -156,7 +120,7 @@ class Writer:
         else:
             _succeed(change.done, result)
 
-    async def _store_all(self, said: Sequence[_Said]) -> None:
+    async def _store_all(self, said: Sequence[Said]) -> None:
         if not said:
             return
         try:
@@ -172,14 +136,15 @@ class Writer:
             for item, result in zip(said, results, strict=True):
                 self._finish(item, result)
 
-    async def _commit(self, said: Sequence[_Said]) -> list[Result]:
+    async def _commit(self, said: Sequence[Said]) -> list[Result]:
+        told = self._doubts.told
         try:
             return await self._store([item.draft for item in said])
         except RequestError:
-            self._doubts.doubt(item.draft.member_id for item in said)
+            self._doubts.doubt((item.draft.member_id for item in said), told)
             raise
 
-    async def _store_each(self, said: Sequence[_Said], error: Exception) -> None:
+    async def _store_each(self, said: Sequence[Said], error: Exception) -> None:
         """Find the message that Postgres will not have, so that it fails alone."""
         if len(said) == 1:
             logger.error("a message cannot be stored", exc_info=error)
@@ -188,7 +153,7 @@ class Writer:
         for item in said:
             await self._store_all([item])
 
-    def _finish(self, item: _Said, result: Result) -> None:
+    def _finish(self, item: Said, result: Result) -> None:
         if isinstance(result, Stored):
             item.span.event("stored")
             self._tell(item.topic, result)
@@ -204,7 +169,7 @@ class Writer:
             logger.exception("a room could not be told")
 
 
-def _call_back(item: _Said, result: Result, error: Exception | None) -> None:
+def _call_back(item: Said, result: Result, error: Exception | None) -> None:
     try:
         item.done(result, error)
     except Exception:

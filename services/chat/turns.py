@@ -1,0 +1,143 @@
+"""Keep what waits to be stored in the order of each room, and say what may be stored next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from services.chat.models import Draft, Stored
+from services.errors import Unavailable
+from services.tracing import Span
+
+# The time of a commit grows with its rows; at this many it is still under 2 ms.
+MAX_BATCH = 128
+# Other changes of a round, each on a connection of its own.
+MAX_CHANGES = 4
+MAX_WAITING = 10_000
+# Rounds under way at once.
+MAX_ROUNDS = 2
+# A second one is begun for so many: a commit for each few would cost more than their wait.
+SECOND_FROM = 4
+
+Result: TypeAlias = Stored | Literal["known"] | None
+# Called once, with what the store says of a message, or with the error.
+Done: TypeAlias = Callable[[Result, Exception | None], None]
+
+
+@dataclass(eq=False, slots=True)
+class Said:
+    """Be a message, and who is to be told what became of it.
+
+    Attributes:
+        topic: "room:<topic>".
+        room: its id, which stays when the topic changes.
+        draft: the message.
+        done: called back.
+        span: of the trace that it belongs to.
+    """
+
+    topic: str
+    room: int
+    draft: Draft
+    done: Done
+    span: Span
+
+
+@dataclass(eq=False, slots=True)
+class Change:
+    """Be other work on a room, and who waits for its result."""
+
+    topic: str
+    work: Callable[[], Awaitable[Any]]
+    done: asyncio.Future[Any]
+
+
+@dataclass(eq=False, slots=True)
+class Round:
+    """Be what is carried out at once: a batch of messages, and changes of rooms of which the batch has none."""
+
+    said: list[Said] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    topics: set[str] = field(default_factory=set)
+    rooms: set[int] = field(default_factory=set)
+
+
+class Turns:
+    """Hand out rounds; of a room that one of them has in hand, no other gets anything.
+
+    Attributes:
+        ready: how much waits of rooms that are in nobody's hand.
+    """
+
+    def __init__(self) -> None:
+        self.ready = 0
+        self._waiting: dict[str, deque[Said | Change]] = {}
+        self._count = 0
+        self._topics: set[str] = set()
+        # A room that got another topic is the same room still.
+        self._rooms: set[int] = set()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, item: Said | Change) -> None:
+        """Let something wait for its turn.
+
+        Raises:
+            Unavailable: too much is waiting.
+        """
+        if self._count >= MAX_WAITING:
+            raise Unavailable("Too much is waiting to be stored; try again soon.", code="overloaded")
+        topic = item.topic
+        waiting = self._waiting.get(topic)
+        if waiting is None:
+            waiting = self._waiting[topic] = deque()
+        waiting.append(item)
+        self._count += 1
+        self.ready += topic not in self._topics
+
+    def take(self) -> Round | None:
+        """Hand out the next round, which has to come back by give_back(); None while there is none."""
+        taken = Round()
+        for topic in list(self._waiting):
+            if len(taken.said) >= MAX_BATCH:
+                break
+            if topic not in self._topics:
+                self._take_of(topic, taken)
+        self._topics |= taken.topics
+        self._rooms |= taken.rooms
+        return taken if taken.topics else None
+
+    def give_back(self, done: Round) -> None:
+        """Let the rooms of a round have their next turn."""
+        self._topics -= done.topics
+        self._rooms -= done.rooms
+        self.ready += sum(len(self._waiting.get(topic, ())) for topic in done.topics)
+
+    def _take_of(self, topic: str, taken: Round) -> None:
+        """Take what a room says before its next change, or that change."""
+        waiting = self._waiting[topic]
+        before = len(waiting)
+        first = waiting[0]
+        if isinstance(first, Change):
+            if len(taken.changes) >= MAX_CHANGES:
+                return
+            taken.changes.append(first)
+            waiting.popleft()
+        else:
+            if first.room in self._rooms or first.room in taken.rooms:
+                return
+            taken.rooms.add(first.room)
+            while waiting and isinstance(item := waiting[0], Said) and len(taken.said) < MAX_BATCH:
+                taken.said.append(item)
+                waiting.popleft()
+        taken.topics.add(topic)
+        self._count -= before - len(waiting)
+        self.ready -= before
+        # Whatever a room that never stops has left waits behind the others.
+        del self._waiting[topic]
+        if waiting:
+            self._waiting[topic] = waiting
