@@ -157,6 +157,9 @@ SELECT ordinal, id, inserted_at, channel_id, stored, after FROM chat_say($1, $2,
 ADD_MESSAGES_ALONE = """
 SELECT ordinal, id, inserted_at, channel_id, stored, -1 AS after FROM chat_say_alone($1, $2, $3)
 """
+ADD_MESSAGE_ALONE = """
+SELECT 1 AS ordinal, id, inserted_at, channel_id, id IS NOT NULL AS stored, -1 AS after FROM chat_say_one($1, $2, $3)
+"""
 
 # The first byte keeps a room's turn apart from other advisory locks; chat_say in the migrations takes the same ones.
 TURN = "((83::bigint << 56) | {room})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from services.chat import sql
 from services.chat.bus import Commits, Cut, tell_message
@@ -32,6 +32,9 @@ from services.chat.together import Together
 from services.chat.turns import MAX_ROUNDS
 from services.database import Connection, Database
 from services.errors import Conflict, NotAuthenticated, NotFound
+
+if TYPE_CHECKING:
+    import asyncpg
 
 PAGE_SIZE = 60
 MAX_ID = (1 << 63) - 1
@@ -264,19 +267,8 @@ class Store:
         Returns:
             For each draft, in order: the message; "known" when it is stored already; None from who takes no part.
         """
-        columns: list[list[Any]] = [
-            [draft.member_id for draft in drafts],
-            [draft.body for draft in drafts],
-            [draft.client_id for draft in drafts],
-        ]
-        commits = self._commits
-        if commits.is_shared:
-            others = (commits.is_shared, commits.notified, commits.origin)
-            rows = await self._kept.fetch(sql.ADD_MESSAGES, *columns, *others)
-        else:
-            rows = await self._kept.fetch(sql.ADD_MESSAGES_ALONE, *columns)
         results: list[Stored | Literal["known"] | None] = [None] * len(drafts)
-        for ordinal, message_id, inserted_at, channel_id, is_stored, after in rows:
+        for ordinal, message_id, inserted_at, channel_id, is_stored, after in await self._add(drafts):
             draft, place = drafts[ordinal - 1], ordinal - 1
             if is_stored:
                 message = ChatMessage(
@@ -286,6 +278,21 @@ class Store:
             else:
                 results[place] = "known"
         return results
+
+    async def _add(self, drafts: Sequence[Draft]) -> list[asyncpg.Record]:
+        commits = self._commits
+        if len(drafts) == 1 and not commits.is_shared:
+            [draft] = drafts
+            return await self._kept.fetch(sql.ADD_MESSAGE_ALONE, draft.member_id, draft.body, draft.client_id)
+        columns: list[list[Any]] = [
+            [draft.member_id for draft in drafts],
+            [draft.body for draft in drafts],
+            [draft.client_id for draft in drafts],
+        ]
+        if commits.is_shared:
+            others = (commits.is_shared, commits.notified, commits.origin)
+            return await self._kept.fetch(sql.ADD_MESSAGES, *columns, *others)
+        return await self._kept.fetch(sql.ADD_MESSAGES_ALONE, *columns)
 
     async def add_stamp(self, stamp: NewStamp) -> tuple[Stamp, bool]:
         """Store a stamp on a message of the member's own room.

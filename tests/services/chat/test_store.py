@@ -169,6 +169,39 @@ async def test_a_batch_sorts_out_who_may_not_and_what_is_known(store: Store) -> 
     assert kinds == ["a", None, None, "known", "c", "known", "e"]
 
 
+async def test_one_message_is_stored_as_one_of_a_batch_is(
+    store: Store, connection: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Its row, the row of its push, and who may not."""
+    await store.leave_room("bob", 1)
+
+    alone = []
+    for draft in (Draft(1, "a", "x"), Draft(1, "b"), Draft(1, "c", "x")):
+        alone += await store.add_messages([draft])
+    batch = await store.add_messages([Draft(1, "a", "y"), Draft(1, "b"), Draft(1, "c", "y")])
+    assert await store.add_messages([Draft(3, "left")]) == await store.add_messages([Draft(99, "nobody")]) == [None]
+
+    assert [alone[2], batch[2]] == ["known", "known"]
+    stored = [result for result in (*alone, *batch) if isinstance(result, Stored)]
+    assert len(stored) == 4
+    assert {result.after for result in stored} == {-1}
+    pairs = [(result.message.body, result.message.client_id, result.message.channel_id) for result in stored]
+    assert pairs == [("a", "x", 1), ("b", None, 1), ("a", "y", 1), ("b", None, 1)]
+    rows = await connection.fetch(
+        "SELECT id, channel_id, member_id, type, body, inserted_at = updated_at AS is_new FROM messages"
+        " WHERE id >= $1 ORDER BY id",
+        stored[0].message.id,
+    )
+    pushed = await connection.fetch("SELECT message_ids FROM push_outbox ORDER BY id")
+    assert [tuple(row) for row in rows] == [
+        (result.message.id, 1, 1, "chat", result.message.body, True) for result in stored
+    ]
+    ids = [result.message.id for result in stored]
+    assert [row["message_ids"] for row in pushed][-3:] == [ids[:1], ids[1:2], ids[2:]]
+    page = (await store.page("ada", 1)).messages
+    assert {result.message.id: result.message for result in stored}.items() <= {one.id: one for one in page}.items()
+
+
 async def test_a_stamp_stays_in_its_room(store: Store) -> None:
     """Refuse a stamp on a message of another room, and one of somebody who left."""
     other = (await store.page("eve", 2)).messages[0]
