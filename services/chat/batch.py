@@ -30,37 +30,43 @@ class Ear(Protocol):
 class Batch:
     """Be one or more broadcasts of one room, in order.
 
+    What every socket of a room asks is an attribute, and no call; what hardly any asks is worked out when one does.
+
     Args:
         topic: as its listeners know it.
         lines: the broadcasts.
 
     Attributes:
+        size: how many they are.
         first_id: the least id of its stored messages; 0 without any.
+        is_for_all: whether everybody is told all of it who has muted nobody.
+        joined: all frames in one piece, for the serializers for which join() has made it.
     """
 
-    __slots__ = ("_authors", "_frames", "_joined", "_lines", "_spared", "_topic", "first_id")
+    __slots__ = ("_frames", "_lines", "_topic", "first_id", "is_for_all", "joined", "size")
 
     def __init__(self, topic: str, lines: Sequence[Line]) -> None:
         self._topic = topic
         self._lines = lines
         self._frames: dict[Version, list[bytes]] = {}
-        self._joined: dict[Version, bytes] = {}
-        self._authors = {told.author for told, _ in lines}
-        self._spared = {told.but for told, _ in lines if told.but is not None}
-        self.first_id = min((told.message_id for told, _ in lines if told.message_id), default=0)
-
-    def __len__(self) -> int:
-        return len(self._lines)
+        self.size = len(lines)
+        self.joined: dict[Version, bytes] = {}
+        self.first_id = 0
+        self.is_for_all = True
+        for told, _ in lines:
+            if told.message_id and not 0 < self.first_id < told.message_id:
+                self.first_id = told.message_id
+            if told.but is not None:
+                self.is_for_all = False
 
     def is_whole_for(self, ear: Ear) -> bool:
         """Say whether somebody is told all of it."""
-        return ear not in self._spared and (not ear.muted or ear.muted.isdisjoint(self._authors))
+        return all(told.but is not ear and told.author not in ear.muted for told, _ in self._lines)
 
-    def joined(self, version: Version) -> bytes:
-        """Return all frames in one piece, to be written at once."""
-        joined = self._joined.get(version)
-        if joined is None:
-            joined = self._joined[version] = b"".join(self._encoded(version))
+    def join(self, version: Version) -> bytes:
+        """Put all frames in one piece, to be written at once."""
+        frames = self._encoded(version)
+        joined = self.joined[version] = frames[0] if len(frames) == 1 else b"".join(frames)
         return joined
 
     def parts_for(self, ear: Ear) -> Iterator[tuple[Told, bytes]]:

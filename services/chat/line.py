@@ -25,6 +25,8 @@ CLOSE_SECONDS = 2.0
 PAUSE_SECONDS = 0.05
 # RFC 6455, sections 5.2 and 5.5: control frames are whole, and hold 125 bytes; a close has its code in two of them.
 _FINAL = 0x80
+# Looked up once, since every frame is compared with them.
+_CLOSE, _PING, _PONG = WSMsgType.CLOSE, WSMsgType.PING, WSMsgType.PONG
 _MOST_CONTROL = 125
 # Section 7.4, and the registry that it founds; codes beyond 2999 are the applications'.
 _CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
@@ -163,13 +165,14 @@ class Line(asyncio.Protocol):
             self._fail(self._parser.error)
 
     def _take(self, message: Any) -> None:
-        if message.type is WSMsgType.CLOSE:
+        kind = message.type
+        if kind is _CLOSE:
             self._answer_close(message.data or WSCloseCode.OK)
         elif self._is_ending:
             return
-        elif message.type is WSMsgType.PING:
-            self._outlet.write(_control(WSMsgType.PONG, message.data))
-        elif message.type is not WSMsgType.PONG:
+        elif kind is _PING:
+            self._outlet.write(_control(_PONG, message.data))
+        elif kind is not _PONG:
             try:
                 keeps_rate = self._keeper.receive(self, message.data)
             except ProtocolError as error:
@@ -205,7 +208,7 @@ class Line(asyncio.Protocol):
     def _say_close(self, code: int, reason: str) -> None:
         self._is_ending = True
         said = reason.encode()[: _MOST_CONTROL - 2].decode(errors="ignore").encode()
-        self._outlet.write(_control(WSMsgType.CLOSE, struct.pack("!H", code) + said))
+        self._outlet.write(_control(_CLOSE, struct.pack("!H", code) + said))
         self._outlet.shut()
 
     def _give_up(self) -> None:

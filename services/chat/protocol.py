@@ -160,18 +160,20 @@ def encode_broadcast(topic: str, event: str, payload: msgspec.Raw, version: Vers
         payload: as encode_payload() wrote it.
         version: the serializer of the connection.
     """
-    return _to_bytes(_shape(Message(topic, event, payload), version))
+    return _to_bytes(_shape(version, topic, event, payload))
 
 
 def _encode_text(said: Message, version: Version) -> str:
-    return _to_bytes(_shape(said, version)).decode()
+    return _to_bytes(_shape(version, said.topic, said.event, said.payload, (said.join_ref, said.ref))).decode()
 
 
-def _shape(said: Message, version: Version) -> tuple[Any, ...] | dict[str, Any]:
+def _shape(
+    version: Version, topic: str, event: str, payload: Any, refs: tuple[Ref, Ref] = (None, None)
+) -> tuple[Any, ...] | dict[str, Any]:
     if version is Version.V2:
-        return said.join_ref, said.ref, said.topic, said.event, said.payload
+        return *refs, topic, event, payload
     # Phoenix's first serializer knows these four names only.
-    return {"topic": said.topic, "event": said.event, "payload": said.payload, "ref": said.ref}
+    return {"topic": topic, "event": event, "payload": payload, "ref": refs[1]}
 
 
 def _to_bytes(value: Any) -> bytes:

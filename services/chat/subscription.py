@@ -7,6 +7,7 @@ from typing import Protocol
 from services.chat.batch import Batch
 from services.chat.bus import Told
 from services.chat.connection import Channel
+from services.chat.frames import Outlet
 from services.chat.models import Seat
 from services.chat.protocol import Message, Version
 
@@ -20,9 +21,7 @@ class Ears(Protocol):
 
     identity: str
     version: Version
-
-    def deliver(self, frame: bytes) -> None:
-        """Send a broadcast."""
+    outlet: Outlet
 
     def abort(self) -> None:
         """Drop the client, which cannot follow."""
@@ -97,10 +96,15 @@ class Subscription:
 
     def hear(self, batch: Batch) -> int:
         """Send on what is for this channel, in one piece where that is all of it, or hold it back for now."""
-        # Once for every socket of a room: so without a call for what two comparisons say.
-        if self._held is None and not 0 < batch.first_id <= self._after and batch.is_whole_for(self):
-            self.session.deliver(batch.joined(self.session.version))
-            return len(batch)
+        # Once for every socket of a room: so without a call for what comparisons say.
+        if (
+            self._held is None
+            and not 0 < batch.first_id <= self._after
+            and ((batch.is_for_all and not self.muted) or batch.is_whole_for(self))
+        ):
+            session = self.session
+            session.outlet.write(batch.joined.get(session.version) or batch.join(session.version))
+            return batch.size
         count = 0
         for told, frame in batch.parts_for(self):
             self._tell(told, frame)
@@ -110,7 +114,7 @@ class Subscription:
     def _tell(self, told: Told, frame: bytes) -> None:
         if self._held is None:
             if self._is_new(told.message_id):
-                self.session.deliver(frame)
+                self.session.outlet.write(frame)
         elif len(self._held) < MAX_HELD:
             self._held.append((told, frame))
         else:

@@ -27,8 +27,8 @@ class Ear:
     def hear(self, batch: Batch) -> int:
         """Keep it, in one piece where it is told all."""
         if batch.is_whole_for(self):
-            self.heard.append(batch.joined(self.version))
-            return len(batch)
+            self.heard.append(batch.joined.get(self.version) or batch.join(self.version))
+            return batch.size
         parts = [frame for _, frame in batch.parts_for(self)]
         self.heard += parts
         return len(parts)

@@ -362,7 +362,7 @@ async def test_a_binary_broadcast_is_sent_as_one(version: Version) -> None:
         return
     client = Client(version)
     await client.play(v2(*JOIN))
-    client.session.deliver(b"\x82\x03abc")
+    client.session.outlet.write(b"\x82\x03abc")
 
     assert client.wire.frames == [v2(*JOINED), b"abc"]
 
