@@ -117,12 +117,12 @@ def fetch_packages(
 def _install(fresh: Path, found: tuple[Path, Sequence[str]], environ: Mapping[str, str]) -> None:
     node, npm = found
     command = [*npm, "ci", "--prefix", str(fresh), "--ignore-scripts", "--no-audit", "--no-fund"]
-    # npm looks for its own node on PATH, and keeps its own cache where HOME says.
-    path = f"{node.parent}{os.pathsep}{environ.get('PATH', '')}"
+    # npm looks for its own node on PATH. Its cache would be left in HOME, and what it is for is kept here already.
+    own = {"PATH": f"{node.parent}{os.pathsep}{environ.get('PATH', '')}", "npm_config_cache": str(fresh / "cache")}
     try:
         done = subprocess.run(
             command,
-            env={**environ, "PATH": path},
+            env={**environ, **own},
             capture_output=True,
             text=True,
             check=False,

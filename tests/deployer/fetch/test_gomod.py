@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deployer.errors import DeployError, ProcessError
-from deployer.fetch.gomod import go_build, module_dir
+from deployer.fetch.gomod import go_build, go_environment, module_dir
 from deployer.report import Silent
 from deployer.workspace import load_workspace
 
@@ -39,6 +39,27 @@ def test_a_program_is_built_and_its_sources_stay_as_they_are(source: Path, tmp_p
     assert subprocess.run([output], capture_output=True, check=True).stderr == b"hello\n"
     assert sorted(path.name for path in source.iterdir()) == ["go.mod", "main.go"]
     assert [path.name for path in output.parent.iterdir() if not path.name.endswith(".lock")] == ["tool"]
+
+
+@needs_go
+def test_go_leaves_nothing_at_home_and_keeps_to_the_settings_there(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts its own use in a folder of its own, which is in our cache then."""
+    cache = load_workspace().cache
+    home = tmp_path / "home"
+    settings = home / ".config" / "go" / "env"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("GOFLAGS=-trimpath\nGOPRIVATE=corp.example\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+    go_build(source, ".", tmp_path / "tool", cache=cache, what="the tool", report=Silent())
+    asked = ["go", "env", "GOPRIVATE", "GOTELEMETRYDIR"]
+    told = subprocess.run(asked, env=go_environment(cache), capture_output=True, text=True, check=True)
+
+    assert told.stdout.split() == ["corp.example", str(cache / "go" / "config" / "go" / "telemetry")]
+    assert [path for path in home.rglob("*") if path.is_file()] == [settings]
 
 
 @needs_go

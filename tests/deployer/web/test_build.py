@@ -105,7 +105,7 @@ def test_a_page_is_laid_out_whole_or_not_at_all(web: Path, modules: Modules, tmp
 
 
 def test_a_machine_without_node_takes_it_from_a_wheel(tmp_path: Path) -> None:
-    """By a PATH on which there is neither node nor npm."""
+    """By a PATH on which there is neither node nor npm; and npm leaves nothing at home."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("sh", "env"):
@@ -116,11 +116,14 @@ def test_a_machine_without_node_takes_it_from_a_wheel(tmp_path: Path) -> None:
     shared = load_workspace().cache / "wheels"
     shared.mkdir(parents=True, exist_ok=True)
     (cache / "wheels").symlink_to(shared)
-    environ = {**os.environ, "PATH": str(tools)}
+    home = tmp_path / "home"
+    home.mkdir()
+    environ = {**os.environ, "PATH": str(tools), "HOME": str(home)}
 
     folder = fetch_packages(WEB, WEB / "node.txt", cache=cache, report=Silent(), environ=environ)
 
     assert (folder / "phoenix" / "package.json").is_file()
+    assert list(home.iterdir()) == list(cache.rglob("_cacache")) == []
 
 
 def test_the_page_is_in_one_place_for_all() -> None:
