@@ -25,16 +25,19 @@ _MEDIUM, _LONG = 126, 127
 _LEAST_HEAD, _MASK_BYTES, _MOST_HEAD = 2, 4, 14
 
 
-class _Unheld:
-    """Be the connection of a queue that is emptied at once, so that nobody has to pause."""
+class _Inbox(WebSocketDataQueue):
+    """Be a parser's queue to which messages are handed and from which they are taken at once: so it is never full."""
 
-    _reading_paused = False
+    __slots__ = ("messages",)
 
-    def pause_reading(self) -> None:
-        pass
+    def __init__(self, most: int) -> None:
+        # Only one that is full has a connection paused.
+        super().__init__(cast("BaseProtocol", None), most, loop=asyncio.get_running_loop())
+        self.messages: list[Any] = []
 
-    def resume_reading(self) -> None:
-        pass
+    def feed_data(self, data: Any, size: int) -> None:
+        del size
+        self.messages.append(data)
 
 
 class _Heads:
@@ -83,7 +86,7 @@ class Parser:
     __slots__ = ("_fault", "_heads", "_queue", "_reader")
 
     def __init__(self, most: int, *, is_strict: bool) -> None:
-        self._queue = WebSocketDataQueue(cast("BaseProtocol", _Unheld()), most, loop=asyncio.get_running_loop())
+        self._queue = _Inbox(most)
         # It refuses what reaches its limit.
         self._reader = WebSocketReader(self._queue, most + 1, compress=False, decode_text=True)
         self._heads = _Heads() if is_strict else None
@@ -94,9 +97,7 @@ class Parser:
         if self._heads is not None:
             data = self._check(self._heads, data)
         self._reader.feed_data(data)
-        messages = []
-        while self._queue._buffer:  # noqa: SLF001  # it is public in the compiled class
-            messages.append(_pop(self._queue))
+        messages, self._queue.messages = self._queue.messages, []
         return messages
 
     @property
@@ -161,12 +162,3 @@ def _frame_bytes(head: bytes) -> int:
         size = int.from_bytes(head[_LEAST_HEAD : _LEAST_HEAD + more])
     length = _LEAST_HEAD + more + _MASK_BYTES
     return length + size if len(head) >= length else 0
-
-
-def _pop(queue: WebSocketDataQueue) -> Any:
-    """Take the next message of a queue that has one: its read() then ends without waiting."""
-    try:
-        queue.read().send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise RuntimeError("the queue was empty")

@@ -2,13 +2,15 @@
 
 A system call for each message and socket is most of what a fan-out costs. So what a room is told is kept until the
 loop's present turn is over and then goes to each socket in one piece. It goes before that when there is much of it,
-when somebody comes or leaves, and when a reply follows that must come after it.
+when somebody comes or leaves, when a reply follows that must come after it, and when nothing was said for a while: a
+message that comes alone has nothing to wait for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -20,6 +22,8 @@ from services.chat.protocol import Version, encode_payload
 MAX_MOVED = 1000
 # One flooding sender must not fill everybody's buffers within a turn.
 MAX_BYTES = 64 * 1024
+# A room that has heard nothing for so long is told at once.
+QUIET_SECONDS = 0.005
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +60,7 @@ class Listener(Protocol):
 class _Room:
     """Be the listeners of a topic, and what they are still to be told."""
 
-    __slots__ = ("lines", "listeners", "size", "topic")
+    __slots__ = ("lines", "listeners", "size", "told_at", "topic")
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
@@ -64,6 +68,8 @@ class _Room:
         self.listeners: dict[Listener, None] = {}
         self.lines: list[Line] = []
         self.size = 0
+        # By the clock.
+        self.told_at = 0.0
 
 
 class Rooms:
@@ -71,13 +77,15 @@ class Rooms:
 
     Args:
         on_tell: called with the number of channels that a broadcast went to.
+        clock: seconds that only grow.
 
     Attributes:
         on_empty: called with the topic of a room that the last one has left.
     """
 
-    def __init__(self, on_tell: Callable[[int], None]) -> None:
+    def __init__(self, on_tell: Callable[[int], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._on_tell = on_tell
+        self._clock = clock
         self.on_empty: Callable[[str], None] = _ignore
         self._rooms: dict[str, _Room] = {}
         self._moved: dict[str, str] = {}
@@ -130,6 +138,10 @@ class Rooms:
             return
         raw = encode_payload(told.payload)
         if not room.lines:
+            if self._clock() - room.told_at > QUIET_SECONDS:
+                room.lines.append((told, raw))
+                self._flush(room)
+                return
             if not self._due:
                 asyncio.get_running_loop().call_soon(self._flush_due)
             self._due.append(room)
@@ -151,6 +163,7 @@ class Rooms:
         if not room.lines:
             return
         batch, room.lines, room.size = Batch(room.topic, room.lines), [], 0
+        room.told_at = self._clock()
         # A copy, since a listener that is too slow leaves while it is told.
         self._on_tell(sum([listener.hear(batch) for listener in tuple(room.listeners)]))
 

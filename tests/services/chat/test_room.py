@@ -9,7 +9,7 @@ from collections.abc import Callable
 from services.chat.batch import Batch
 from services.chat.bus import Cut, Mute, Told
 from services.chat.protocol import Version
-from services.chat.room import MAX_BYTES, Rooms
+from services.chat.room import MAX_BYTES, QUIET_SECONDS, Rooms
 
 
 class Ear:
@@ -134,7 +134,7 @@ async def test_a_listener_may_leave_while_it_is_told() -> None:
 async def test_what_comes_up_in_one_turn_goes_out_in_one_piece() -> None:
     """Write once to each socket, in order, when the turn is over."""
     counts: list[int] = []
-    rooms = Rooms(counts.append)
+    rooms = Rooms(counts.append, still)
     ada, bob = Ear("ada"), Ear("bob")
     for ear in (ada, bob):
         rooms.enter("room:a", ear)
@@ -153,7 +153,7 @@ async def test_what_comes_up_in_one_turn_goes_out_in_one_piece() -> None:
 
 async def test_a_room_that_has_gathered_much_is_told_at_once() -> None:
     """Keep one flooding sender from filling everybody's buffer within a turn."""
-    rooms = Rooms(lambda _: None)
+    rooms = Rooms(lambda _: None, still)
     ada = Ear("ada")
     rooms.enter("room:a", ada)
 
@@ -167,7 +167,7 @@ async def test_a_room_that_has_gathered_much_is_told_at_once() -> None:
 
 async def test_who_comes_hears_nothing_of_before_and_who_leaves_all_of_it() -> None:
     """Tell a room what it is to be told before its listeners change."""
-    rooms = Rooms(lambda _: None)
+    rooms = Rooms(lambda _: None, still)
     ada, bob = Ear("ada"), Ear("bob")
     rooms.enter("room:a", ada)
 
@@ -185,7 +185,7 @@ async def test_who_comes_hears_nothing_of_before_and_who_leaves_all_of_it() -> N
 async def test_who_is_spared_something_gets_the_rest_of_the_batch() -> None:
     """Leave out one's own whisper and the words of the muted, for them alone."""
     counts: list[int] = []
-    rooms = Rooms(counts.append)
+    rooms = Rooms(counts.append, still)
     ada, bob, eve = Ear("ada"), Ear("bob"), Ear("eve")
     bob.muted = frozenset({7})
     for ear in (ada, bob, eve):
@@ -200,6 +200,35 @@ async def test_who_is_spared_something_gets_the_rest_of_the_batch() -> None:
     assert [json.loads(piece[2:])[4]["n"] for piece in bob.heard] == [1, 3]
     assert [json.loads(frame)[4]["n"] for frame in frames_of(eve.heard[0])] == [1, 2, 3]
     assert counts == [7]
+
+
+async def test_what_comes_alone_is_told_at_once() -> None:
+    """A room that was quiet waits for no turn; what follows soon is gathered, as ever."""
+    moment = [100.0]
+    rooms = Rooms(lambda _: None, lambda: moment[0])
+    ada = Ear("ada")
+    rooms.enter("room:a", ada)
+
+    rooms.deliver(Told("room:a", "shout", {"n": 1}))
+    assert len(ada.heard) == 1
+    for number in (2, 3):
+        rooms.deliver(Told("room:a", "shout", {"n": number}))
+    assert len(ada.heard) == 1
+    await asyncio.sleep(0)
+    assert len(ada.heard) == 2
+    moment[0] += QUIET_SECONDS
+    rooms.deliver(Told("room:a", "shout", {"n": 4}))
+    assert len(ada.heard) == 2
+    await asyncio.sleep(0)
+    moment[0] += 2 * QUIET_SECONDS
+    rooms.deliver(Told("room:a", "shout", {"n": 5}))
+    assert [json.loads(frame)[4]["n"] for frame in frames_of(b"".join(ada.heard))] == [1, 2, 3, 4, 5]
+    assert len(ada.heard) == 4
+
+
+def still() -> float:
+    """Be a clock that stands: no room is ever quiet."""
+    return 0.0
 
 
 def frames_of(data: bytes) -> list[bytes]:
