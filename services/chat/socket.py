@@ -182,6 +182,7 @@ class Sockets:
         if sockets:
             settling = [asyncio.create_task(opened.session.settle()) for opened in sockets]
             await asyncio.wait(settling, timeout=SETTLE_SECONDS)
+        self._shared.rooms.flush_all()
         for start in range(0, len(sockets), DRAIN_BATCH):
             if start:
                 await asyncio.sleep(DRAIN_PAUSE_SECONDS)

@@ -19,8 +19,6 @@ MAX_CHANGES = 4
 MAX_WAITING = 10_000
 # Rounds under way at once.
 MAX_ROUNDS = 2
-# A second one is begun for so many: a commit for each few would cost more than their wait.
-SECOND_FROM = 4
 
 Result: TypeAlias = Stored | Literal["known"] | None
 # Called once, with what the store says of a message, or with the error.
@@ -66,14 +64,9 @@ class Round:
 
 
 class Turns:
-    """Hand out rounds; of a room that one of them has in hand, no other gets anything.
-
-    Attributes:
-        ready: how much waits of rooms that are in nobody's hand.
-    """
+    """Hand out rounds; of a room that one of them has in hand, no other gets anything."""
 
     def __init__(self) -> None:
-        self.ready = 0
         self._waiting: dict[str, deque[Said | Change]] = {}
         self._count = 0
         self._topics: set[str] = set()
@@ -83,8 +76,8 @@ class Turns:
     def __len__(self) -> int:
         return self._count
 
-    def put(self, item: Said | Change) -> None:
-        """Let something wait for its turn.
+    def put(self, item: Said | Change) -> bool:
+        """Let something wait for its turn; return whether nobody has its topic in hand.
 
         Raises:
             Unavailable: too much is waiting.
@@ -97,7 +90,7 @@ class Turns:
             waiting = self._waiting[topic] = deque()
         waiting.append(item)
         self._count += 1
-        self.ready += topic not in self._topics
+        return topic not in self._topics
 
     def take(self) -> Round | None:
         """Hand out the next round, which has to come back by give_back(); None while there is none."""
@@ -115,7 +108,6 @@ class Turns:
         """Let the rooms of a round have their next turn."""
         self._topics -= done.topics
         self._rooms -= done.rooms
-        self.ready += sum(len(self._waiting.get(topic, ())) for topic in done.topics)
 
     def _take_of(self, topic: str, taken: Round) -> None:
         """Take what a room says before its next change, or that change."""
@@ -136,7 +128,6 @@ class Turns:
                 waiting.popleft()
         taken.topics.add(topic)
         self._count -= before - len(waiting)
-        self.ready -= before
         # Whatever a room that never stops has left waits behind the others.
         del self._waiting[topic]
         if waiting:

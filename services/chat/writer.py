@@ -18,7 +18,7 @@ import asyncpg
 
 from services.chat.doubts import Doubts, Memory
 from services.chat.models import Draft, Stored
-from services.chat.turns import MAX_ROUNDS, SECOND_FROM, Change, Done, Result, Round, Said, Turns
+from services.chat.turns import MAX_ROUNDS, Change, Done, Result, Round, Said, Turns
 from services.errors import RequestError
 from services.tracing import current
 
@@ -43,6 +43,8 @@ class Writer:
         self._doubts = Doubts(memory)
         self._turns = Turns()
         self._rounds: set[asyncio.Task[None]] = set()
+        # Whether one of them has not taken yet what waits for it.
+        self._is_starting = False
 
     async def say(self, topic: str, room: int, draft: Draft) -> Result:
         """Store a message and tell its room; what Store.add_messages says of it comes back.
@@ -89,13 +91,15 @@ class Writer:
             await asyncio.wait(self._rounds)
 
     def _put(self, item: Said | Change) -> None:
-        self._turns.put(item)
-        if not self._rounds or (len(self._rounds) < MAX_ROUNDS and self._turns.ready >= SECOND_FROM):
+        is_free = self._turns.put(item)
+        if is_free and not self._is_starting and len(self._rounds) < MAX_ROUNDS:
+            self._is_starting = True
             # A context of its own: a round serves many requests, and must not carry the id of the first.
             self._rounds.add(asyncio.create_task(self._run(), context=contextvars.Context()))
 
     async def _run(self) -> None:
         """Go from round to round, until all that waits is of rooms in the other's hand."""
+        self._is_starting = False
         try:
             while (taken := self._turns.take()) is not None:
                 try:

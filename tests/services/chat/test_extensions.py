@@ -104,9 +104,10 @@ class TestSession:
         await self.settle()
 
     async def settle(self) -> None:
-        """Let what can run, run."""
+        """Let what can run, run, and rooms hear what they are to be told."""
         for _ in range(10):
             await asyncio.sleep(0)
+        self.rooms.flush_all()
 
     def sent(self) -> list[tuple[str, Any]]:
         """Return events and payloads that the client has been sent."""

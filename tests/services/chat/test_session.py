@@ -90,9 +90,11 @@ class Wire:
         self.waiting = 0
 
     def write(self, data: bytes) -> None:
-        """Keep a text frame of the short or the medium form."""
-        start = 4 if data[1] == 126 else 2
-        self.frames.append(json.loads(data[start:]))
+        """Keep text frames of the short or the medium form."""
+        while data:
+            size, start = (int.from_bytes(data[2:4]), 4) if data[1] == 126 else (data[1], 2)
+            self.frames.append(json.loads(data[start : start + size]))
+            data = data[start + size :]
 
     def is_closing(self) -> bool:
         """Be open."""
@@ -139,9 +141,10 @@ class TestSession:
         self.rooms.deliver(Told(TOPIC, "shout", {"text": text}, message_id))
 
     async def settle(self) -> None:
-        """Let what can run, run."""
+        """Let what can run, run, and rooms hear what they are to be told."""
         for _ in range(10):
             await asyncio.sleep(0)
+        self.rooms.flush_all()
 
     def told(self) -> list[str]:
         """Return what came of broadcasts."""
