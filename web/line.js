@@ -59,9 +59,10 @@ export class Line extends Emitter {
     return this.connection.isOnline && this.#channel?.state === "joined";
   }
 
-  /** Send an event and return its answer. */
+  /** Send an event and return its answer; a channel that is just coming back sends it then. */
   ask(event, payload) {
-    if (!this.isOpen) return Promise.reject(new Failure(OFFLINE, "offline"));
+    const isComing = this.connection.isOnline && this.#channel?.state === "joining";
+    if (!this.isOpen && !isComing) return Promise.reject(new Failure(OFFLINE, "offline"));
     return new Promise((resolve, reject) => {
       this.#channel
         .push(event, payload)

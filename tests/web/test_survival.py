@@ -134,6 +134,31 @@ def test_a_stamp_that_waits_for_a_message_that_is_deleted(two: tuple[Person, Per
     assert grace.page.locator(".row .stamp").count() == 0
 
 
+def test_a_change_while_the_room_comes_back_is_made_then(two: tuple[Person, Person]) -> None:
+    """The socket is open again, and the room's channel not yet."""
+    ada, _ = two
+    ada.say("a tpyo")
+    ada.page.evaluate(
+        """() => {
+            const send = WebSocket.prototype.send;
+            window.held = [];
+            WebSocket.prototype.send = function (data) {
+                const go = () => send.call(this, data);
+                String(data).includes('"phx_join"') ? window.held.push(go) : go();
+            };
+        }"""
+    )
+    offline(ada)
+    online(ada)
+    ada.until("window.held.length > 0")
+    ada.page.keyboard.press("ArrowUp")
+    ada.page.get_by_label("Message", exact=True).fill("a typo")
+    ada.page.keyboard.press("Enter")
+    ada.page.evaluate("window.held.forEach(go => go())")
+
+    ada.bubble("a typo").get_by_text("edited").wait_for()
+
+
 def test_a_change_that_fails_is_not_lost(two: tuple[Person, Person]) -> None:
     """It needs a connection; what was written is still in the field."""
     ada, _ = two
