@@ -2,8 +2,8 @@
 
 A client that has seen message n and asks later for what came after n must get all of it. So within a room a message
 with a greater id is never told before one with a smaller id; different rooms do not wait for each other, but share
-commits: whatever arrives during one commit goes into the next. Two commits may be under way at once, of different
-rooms, so that neither processor waits while one of them waits for the disk.
+commits: whatever arrives during one commit goes into the next. Where one takes long, because of a lock that is another
+room's, say, the others go on in a second one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import asyncpg
 
 from services.chat.doubts import Doubts, Memory
 from services.chat.models import Draft, Stored
-from services.chat.turns import MAX_ROUNDS, Change, Done, Result, Round, Said, Turns
+from services.chat.turns import MAX_ROUNDS, SLOW_SECONDS, Change, Done, Result, Round, Said, Turns
 from services.errors import RequestError
 from services.tracing import current
 
@@ -43,8 +43,8 @@ class Writer:
         self._doubts = Doubts(memory)
         self._turns = Turns()
         self._rounds: set[asyncio.Task[None]] = set()
-        # Whether one of them has not taken yet what waits for it.
-        self._is_starting = False
+        # What they have in hand for so long that others do not wait for it.
+        self._slow: set[Round] = set()
 
     async def say(self, topic: str, room: int, draft: Draft) -> Result:
         """Store a message and tell its room; what Store.add_messages says of it comes back.
@@ -91,20 +91,31 @@ class Writer:
             await asyncio.wait(self._rounds)
 
     def _put(self, item: Said | Change) -> None:
-        is_free = self._turns.put(item)
-        if is_free and not self._is_starting and len(self._rounds) < MAX_ROUNDS:
-            self._is_starting = True
-            # A context of its own: a round serves many requests, and must not carry the id of the first.
-            self._rounds.add(asyncio.create_task(self._run(), context=contextvars.Context()))
+        self._turns.put(item)
+        if not self._rounds or (self._slow and len(self._rounds) < MAX_ROUNDS):
+            self._begin()
+
+    def _begin(self) -> None:
+        # A context of its own: a round serves many requests, and must not carry the id of the first.
+        self._rounds.add(asyncio.create_task(self._run(), context=contextvars.Context()))
+
+    def _note_slow(self, taken: Round) -> None:
+        """Let the others go on, now and as long as this round takes."""
+        self._slow.add(taken)
+        if len(self._rounds) < MAX_ROUNDS:
+            self._begin()
 
     async def _run(self) -> None:
         """Go from round to round, until all that waits is of rooms in the other's hand."""
-        self._is_starting = False
+        loop = asyncio.get_running_loop()
         try:
             while (taken := self._turns.take()) is not None:
+                watch = loop.call_later(SLOW_SECONDS, self._note_slow, taken)
                 try:
                     await self._carry_out_all(taken)
                 finally:
+                    watch.cancel()
+                    self._slow.discard(taken)
                     self._turns.give_back(taken)
         finally:
             # At once: what is put from here on needs another task.
