@@ -1,4 +1,4 @@
-"""Hold what a room is told within one turn of the loop, ready for the wire: encoded once for all who speak alike."""
+"""Hold what a room is told in one piece, ready for the wire: encoded once for all who speak alike."""
 
 from __future__ import annotations
 
