@@ -14,7 +14,7 @@ from services.tracing import Span
 
 # The time of a commit grows with its rows; at this many it is still under 2 ms.
 MAX_BATCH = 128
-# Other changes of a round, each on a connection of its own.
+# Other changes under way, each on a connection of its own.
 MAX_CHANGES = 4
 MAX_WAITING = 10_000
 # Rounds under way at once; two whenever there is enough for two took a third more of the database, and was no faster.
@@ -74,6 +74,7 @@ class Turns:
         self._topics: set[str] = set()
         # A room that got another topic is the same room still.
         self._rooms: set[int] = set()
+        self._changing = 0
 
     def __len__(self) -> int:
         return self._count
@@ -103,12 +104,14 @@ class Turns:
                 self._take_of(topic, taken)
         self._topics |= taken.topics
         self._rooms |= taken.rooms
+        self._changing += len(taken.changes)
         return taken if taken.topics else None
 
     def give_back(self, done: Round) -> None:
         """Let the rooms of a round have their next turn."""
         self._topics -= done.topics
         self._rooms -= done.rooms
+        self._changing -= len(done.changes)
 
     def _take_of(self, topic: str, taken: Round) -> None:
         """Take what a room says before its next change, or that change."""
@@ -116,7 +119,7 @@ class Turns:
         before = len(waiting)
         first = waiting[0]
         if isinstance(first, Change):
-            if len(taken.changes) >= MAX_CHANGES:
+            if self._changing + len(taken.changes) >= MAX_CHANGES:
                 return
             taken.changes.append(first)
             waiting.popleft()

@@ -12,7 +12,7 @@ import pytest
 
 from services.chat import writer
 from services.chat.models import ChatMessage, Draft, Stored
-from services.chat.turns import MAX_BATCH, MAX_ROUNDS, SLOW_SECONDS, Result
+from services.chat.turns import MAX_BATCH, MAX_CHANGES, MAX_ROUNDS, SLOW_SECONDS, Result
 from services.chat.writer import Writer
 from services.errors import DatabaseUnavailable
 
@@ -179,6 +179,33 @@ async def test_a_change_is_alone_with_its_room(ledger: Ledger) -> None:
         commit.ended.set_result(True)
     await asyncio.gather(*saying)
     assert hall.told[:2] == ["abefore", "achanged"]
+
+
+async def test_so_many_changes_are_under_way_and_no_more(ledger: Ledger) -> None:
+    """Each has a connection, and others need some; what other rooms say meanwhile is stored all the same."""
+    hall = Hall(ledger)
+    begun: list[str] = []
+    may_end = asyncio.Event()
+
+    def change(topic: str) -> asyncio.Task[None]:
+        async def work() -> None:
+            begun.append(topic)
+            await may_end.wait()
+
+        return asyncio.create_task(hall.writer.change(topic, work))
+
+    changing = [change(topic) for topic in "abcdefgh"]
+    saying = hall.say("z", "meanwhile")
+    await under_way(ledger, 1)
+    ledger.under_way[0].ended.set_result(True)
+    await turns()
+    saying += hall.say("y", "later")
+    await under_way(ledger, 1)
+    assert begun == list("abcdefgh")[:MAX_CHANGES]
+    may_end.set()
+    ledger.under_way[0].ended.set_result(True)
+    await asyncio.gather(*changing, *saying)
+    assert begun == list("abcdefgh")
 
 
 async def test_a_room_that_got_another_topic_is_the_same_room(ledger: Ledger) -> None:
