@@ -68,6 +68,13 @@ class Person:
             assert time.monotonic() < deadline, fact
             self.page.wait_for_timeout(50)
 
+    def looks(self, part: Any, name: str, value: str) -> None:
+        """Wait until a part has a style; one that was drawn anew between finding and asking has none at all."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while (found := part.evaluate("(each, name) => getComputedStyle(each)[name]", name)) != value:
+            assert time.monotonic() < deadline, f"{name} is {found!r}"
+            self.page.wait_for_timeout(50)
+
     def write(self, text: str) -> None:
         self.page.get_by_label("Message", exact=True).fill(text)
         self.page.get_by_role("button", name="Send").click()

@@ -195,7 +195,7 @@ def test_right_to_left(two: tuple[Person, Person], person: MakePerson) -> None:
     ada.sees("مرحبا بكم (3)")
     row = ada.row("مرحبا").last
 
-    assert row.locator(".text").evaluate("each => getComputedStyle(each).direction") == "rtl"
+    ada.looks(row.locator(".text"), "direction", "rtl")
     name, time = (row.locator(part).bounding_box()["x"] for part in (".name", "time"))
     assert name < time
     assert ada.page.locator(".about").inner_text().endswith("are here")

@@ -43,7 +43,7 @@ def test_a_hostile_message_is_text(two: tuple[Person, Person], text: str) -> Non
     assert grace.page.evaluate("document.querySelectorAll('img, script:not([type=module]), b').length") == 0
     assert alerts == []
     box = grace.page.locator(".row .text").nth(-2)
-    assert box.evaluate("each => getComputedStyle(each).unicodeBidi") == "plaintext"
+    grace.looks(box, "unicodeBidi", "plaintext")
     assert grace.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
