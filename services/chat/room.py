@@ -2,8 +2,9 @@
 
 A system call for each message and socket is most of what a fan-out costs, for those who read it too. So a room in which
 much is said is told a millisecond later, in one piece to each socket. It is told before that when there is much of it,
-when somebody comes or leaves, and when a reply follows that must come after it. A message that comes alone waits for
-nothing.
+when somebody comes or leaves, and when a reply follows that must come after it. Where little is said in a room, it is
+told after the loop's turn, with the others, so that those who read are woken once; and a message that comes alone waits
+for nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from services.chat.batch import Batch, Line
@@ -22,9 +23,10 @@ from services.chat.protocol import Version, encode_payload
 MAX_MOVED = 1000
 # One flooding sender must not fill everybody's buffers meanwhile.
 MAX_BYTES = 64 * 1024
-# A room that has heard nothing for so long is told at once.
+# A room that has heard nothing for so long is told when the loop's turn is over.
 QUIET_SECONDS = 0.005
-# Any other waits for so long; the loop's timers know no less.
+# Any other waits for so long, since the loop's timers know no less. Where no room was told anything for so long, none
+# waits at all.
 GATHER_SECONDS = 0.001
 
 logger = logging.getLogger(__name__)
@@ -91,7 +93,10 @@ class Rooms:
         self.on_empty: Callable[[str], None] = _ignore
         self._rooms: dict[str, _Room] = {}
         self._moved: dict[str, str] = {}
-        # Rooms that are told something when the timer ends.
+        # When any room was told something.
+        self._told_at = 0.0
+        # Rooms that are told something when the loop's turn is over, and when the timer ends.
+        self._soon: list[_Room] = []
         self._due: list[_Room] = []
 
     def enter(self, topic: str, listener: Listener) -> str:
@@ -122,12 +127,8 @@ class Rooms:
     def flush_all(self) -> None:
         """Tell all rooms now what they are to be told."""
         due, self._due = self._due, []
-        for room in due:
-            try:
-                self._flush(room)
-            except Exception:
-                # The other rooms must be told all the same.
-                logger.exception("a room could not be told")
+        self._flush_soon()
+        self._flush_each(due)
 
     def deliver(self, note: RoomNote) -> None:
         """Carry out a note of the bus."""
@@ -150,23 +151,41 @@ class Rooms:
             return
         raw = encode_payload(told.payload)
         if not room.lines:
-            if self._clock() - room.told_at > QUIET_SECONDS:
+            now = self._clock()
+            if now - self._told_at > GATHER_SECONDS:
                 room.lines.append((told, raw))
                 self._flush(room)
                 return
-            if not self._due:
-                asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush_all)
-            self._due.append(room)
+            if now - room.told_at > QUIET_SECONDS:
+                if not self._soon:
+                    asyncio.get_running_loop().call_soon(self._flush_soon)
+                self._soon.append(room)
+            else:
+                if not self._due:
+                    asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush_all)
+                self._due.append(room)
         room.lines.append((told, raw))
         room.size += len(memoryview(raw))
         if room.size >= MAX_BYTES:
             self._flush(room)
 
+    def _flush_soon(self) -> None:
+        soon, self._soon = self._soon, []
+        self._flush_each(soon)
+
+    def _flush_each(self, rooms: Iterable[_Room]) -> None:
+        for room in rooms:
+            try:
+                self._flush(room)
+            except Exception:
+                # The other rooms must be told all the same.
+                logger.exception("a room could not be told")
+
     def _flush(self, room: _Room) -> None:
         if not room.lines:
             return
         batch, room.lines, room.size = Batch(room.topic, room.lines), [], 0
-        room.told_at = self._clock()
+        room.told_at = self._told_at = self._clock()
         # A copy, since a listener that is too slow leaves while it is told.
         self._on_tell(sum([listener.hear(batch) for listener in tuple(room.listeners)]))
 

@@ -203,27 +203,30 @@ async def test_who_is_spared_something_gets_the_rest_of_the_batch() -> None:
 
 
 async def test_what_comes_alone_is_told_at_once() -> None:
-    """A room that was quiet waits for nothing; what follows soon is gathered."""
+    """Where nobody was told anything for a while; else a quiet room after the turn, and a busy one in a moment."""
     moment = [100.0]
     rooms = Rooms(lambda _: None, lambda: moment[0])
-    ada = Ear("ada")
+    ada, bob = Ear("ada"), Ear("bob")
     rooms.enter("room:a", ada)
+    rooms.enter("room:b", bob)
 
     rooms.deliver(Told("room:a", "shout", {"n": 1}))
     assert len(ada.heard) == 1
     for number in (2, 3):
         rooms.deliver(Told("room:a", "shout", {"n": number}))
-    assert len(ada.heard) == 1
+    rooms.deliver(Told("room:b", "shout", {}))
+    assert (len(ada.heard), len(bob.heard)) == (1, 0)
+    await asyncio.sleep(0)
+    assert (len(ada.heard), len(bob.heard)) == (1, 1)
     await hears(ada, 2)
-    moment[0] += QUIET_SECONDS
-    rooms.deliver(Told("room:a", "shout", {"n": 4}))
-    assert len(ada.heard) == 2
-    rooms.flush_all()
-    assert len(ada.heard) == 3
     moment[0] += 2 * QUIET_SECONDS
+    rooms.deliver(Told("room:a", "shout", {"n": 4}))
+    assert [json.loads(frame)[4]["n"] for frame in frames_of(b"".join(ada.heard))] == [1, 2, 3, 4]
+    assert len(ada.heard) == 3
+    rooms.deliver(Told("room:b", "shout", {}))
     rooms.deliver(Told("room:a", "shout", {"n": 5}))
-    assert [json.loads(frame)[4]["n"] for frame in frames_of(b"".join(ada.heard))] == [1, 2, 3, 4, 5]
-    assert len(ada.heard) == 4
+    rooms.flush_all()
+    assert (len(ada.heard), len(bob.heard)) == (4, 2)
 
 
 async def hears(ear: Ear, pieces: int) -> None:
