@@ -101,9 +101,9 @@ class Database:
         except (*LOST_STATEMENT, *AWAY) as error:
             raise await self._lose(error) from error
 
-    def keep(self, most: int = 1) -> Kept:
-        """Lend connections to whoever asks all the time, so many at most; they are closed with the pool."""
-        kept = Kept(most, self._lend, self._pool.release, self._lose, self._is_drained)
+    def keep(self) -> Kept:
+        """Lend one connection to whoever asks all the time; it is closed with the pool."""
+        kept = Kept(self._lend, self._pool.release, self._lose, self._is_drained)
         self._kept.append(kept)
         return kept
 

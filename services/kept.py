@@ -1,4 +1,4 @@
-"""Hold connections between two questions, for whoever asks one after the other all the time.
+"""Hold a connection between two questions, for whoever asks one after the other all the time.
 
 To lend one anew for each costs two tasks and some turns of the loop, which is as much as a small question itself.
 """
@@ -6,7 +6,7 @@ To lend one anew for each costs two tasks and some turns of the loop, which is a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -21,10 +21,9 @@ IDLE_SECONDS = 1.0
 
 
 class Kept:
-    """Ask over connections that are held.
+    """Ask over one connection, and hold it.
 
     Args:
-        most: how many are held.
         lend: takes a connection out of the pool.
         take_back: returns it there.
         lose: makes what is raised of an error, as Database does.
@@ -33,20 +32,17 @@ class Kept:
 
     def __init__(
         self,
-        most: int,
         lend: Callable[[], Awaitable[Connection]],
         take_back: Callable[[Connection], Awaitable[None]],
         lose: Callable[[Exception], Awaitable[Exception]],
         is_needed: Callable[[], bool],
     ) -> None:
-        self._most = most
         self._lend = lend
         self._take_back = take_back
         self._lose = lose
         self._is_needed = is_needed
-        self._held: list[Connection] = []
-        # How many of them nobody has needed since the last look.
-        self._spare = 0
+        self._connection: Connection | None = None
+        self._is_asked = False
         self._timer: asyncio.TimerHandle | None = None
         self._letting_go: asyncio.Task[None] | None = None
 
@@ -56,8 +52,7 @@ class Kept:
         Raises:
             DatabaseUnavailable: as Database.connection() does.
         """
-        connection = self._held.pop() if self._held else None
-        self._spare = min(self._spare, len(self._held))
+        connection, self._connection = self._connection, None
         try:
             if connection is None or _is_lost(connection):
                 connection = None
@@ -68,45 +63,34 @@ class Kept:
             if isinstance(error, Exception) and (said := await self._lose(error)) is not error:
                 raise said from error
             raise
-        if len(self._held) < self._most and not self._is_needed():
+        if self._connection is None and not self._is_needed():
             self._hold(connection)
         else:
             await self._give_back(connection)
         return rows
 
     async def let_go(self) -> None:
-        """Give back what is held."""
+        """Give the connection back, if it is held."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self._give_back_each(self._take_out(len(self._held)))
+        connection, self._connection = self._connection, None
+        await self._give_back(connection)
 
     def _hold(self, connection: Connection) -> None:
-        self._held.append(connection)
+        self._connection = connection
+        self._is_asked = True
         if self._timer is None:
-            self._watch()
-
-    def _watch(self) -> None:
-        self._spare = len(self._held)
-        self._timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._look)
+            self._timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._look)
 
     def _look(self) -> None:
-        """Give back what nobody has needed since the last look."""
+        """Give the connection back where nobody has asked since the last look."""
         self._timer = None
-        if going := self._take_out(self._spare):
-            self._letting_go = asyncio.get_running_loop().create_task(self._give_back_each(going))
-        if self._held:
-            self._watch()
-
-    def _take_out(self, count: int) -> list[Connection]:
-        """Hold no more those that have gone the longest without a question."""
-        going = self._held[:count]
-        del self._held[:count]
-        return going
-
-    async def _give_back_each(self, connections: Iterable[Connection]) -> None:
-        for connection in connections:
-            await self._give_back(connection)
+        if self._is_asked:
+            self._is_asked = False
+            self._timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._look)
+        else:
+            self._letting_go = asyncio.get_running_loop().create_task(self.let_go())
 
     async def _give_back(self, connection: Connection | None) -> None:
         if connection is not None:

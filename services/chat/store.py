@@ -29,7 +29,6 @@ from services.chat.models import (
 from services.chat.names import room_topic
 from services.chat.related import fetch_members, fetch_stamps
 from services.chat.together import Together
-from services.chat.turns import MAX_ROUNDS
 from services.database import Connection, Database
 from services.errors import Conflict, NotAuthenticated, NotFound
 
@@ -52,7 +51,7 @@ class Store:
         self._database = database
         self._commits = commits or Commits()
         self._seats = Together(self._find_seats)
-        self._kept = database.keep(MAX_ROUNDS)
+        self._kept = database.keep()
 
     async def ensure_user(self, identity: str, name: str | None) -> User:
         """Return the person of this identity, made now if there is none.

@@ -32,29 +32,6 @@ async def test_two_questions_are_asked_over_one_connection(database: DatabaseSet
     assert opened.count() == (0, 0)
 
 
-async def test_of_several_that_are_held_those_go_back_that_nobody_needs(
-    database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One question after the other needs one connection, however many were needed before."""
-    async with open_database(database) as opened:
-        kept = opened.keep(2)
-        both = await asyncio.gather(kept.fetch(WHO), kept.fetch(WHO), kept.fetch(WHO))
-        assert opened.count() == (2, 1)
-        again = await asyncio.gather(kept.fetch(WHO), kept.fetch(WHO))
-        assert {rows[0]["pid"] for rows in again} < {rows[0]["pid"] for rows in both}
-        assert opened.count() == (2, 1)
-
-        await kept.let_go()
-        assert opened.count() == (0, 3)
-        monkeypatch.setattr(subject, "IDLE_SECONDS", 0.05)
-        await asyncio.gather(kept.fetch(WHO), kept.fetch(WHO))
-        async with asyncio.timeout(60):
-            while opened.count() == (2, 1):
-                [row] = await kept.fetch(WHO)
-        assert opened.count() == (1, 2)
-        assert row["pid"] in {rows[0]["pid"] for rows in both}
-
-
 async def test_what_nobody_asks_goes_back(database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Soon after the last question, so that the pool is whole again."""
     monkeypatch.setattr(subject, "IDLE_SECONDS", 0.01)
