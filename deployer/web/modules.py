@@ -21,6 +21,8 @@ _LOCKED = ("package.json", "package-lock.json")
 # Node and npm for a machine that has none.
 _NODE = "node.txt"
 _SECONDS = 600
+# Whom the machine trusts, and with it pip and Go; Node asks its own list alone unless told.
+_TRUSTED = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,11 @@ def _install(fresh: Path, found: tuple[Path, Sequence[str]], environ: Mapping[st
     command = [*npm, "ci", "--prefix", str(fresh), "--ignore-scripts", "--no-audit", "--no-fund"]
     # npm looks for its own node on PATH. Its cache would be left in HOME, and what it is for is kept here already.
     own = {"PATH": f"{node.parent}{os.pathsep}{environ.get('PATH', '')}", "npm_config_cache": str(fresh / "cache")}
+    trusted = next((str(path) for path in _TRUSTED if path.is_file()), "")
     try:
         done = subprocess.run(
             command,
-            env={**environ, **own},
+            env={"NODE_EXTRA_CA_CERTS": trusted, **environ, **own},
             capture_output=True,
             text=True,
             check=False,
