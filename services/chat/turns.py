@@ -57,16 +57,15 @@ class Change:
 
 @dataclass(eq=False, slots=True)
 class Round:
-    """Be what is carried out at once: a batch of messages, and changes of rooms of which the batch has none."""
+    """Be a batch of messages, of whatever rooms have some to be stored now."""
 
     said: list[Said] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
     topics: set[str] = field(default_factory=set)
     rooms: set[int] = field(default_factory=set)
 
 
 class Turns:
-    """Hand out rounds; of a room that one of them has in hand, no other gets anything."""
+    """Hand out rounds and changes; of a room that one of them has in hand, no other gets anything."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[Said | Change]] = {}
@@ -94,43 +93,51 @@ class Turns:
         waiting.append(item)
         self._count += 1
 
-    def take(self) -> Round | None:
-        """Hand out the next round, which has to come back by give_back(); None while there is none."""
+    def take(self) -> tuple[Round, list[Change]]:
+        """Hand out what may be carried out now, which has to come back by give_back(): a round, and changes.
+
+        They are of different rooms. A round without messages, and no change, is all there is for now.
+        """
         taken = Round()
+        changes: list[Change] = []
         for topic in list(self._waiting):
             if len(taken.said) >= MAX_BATCH:
                 break
             if topic not in self._topics:
-                self._take_of(topic, taken)
+                self._take_of(topic, taken, changes)
         self._topics |= taken.topics
         self._rooms |= taken.rooms
-        self._changing += len(taken.changes)
-        return taken if taken.topics else None
+        return taken, changes
 
-    def give_back(self, done: Round) -> None:
-        """Let the rooms of a round have their next turn."""
-        self._topics -= done.topics
-        self._rooms -= done.rooms
-        self._changing -= len(done.changes)
+    def give_back(self, done: Round | Change) -> None:
+        """Let its rooms have their next turn."""
+        if isinstance(done, Change):
+            self._topics.discard(done.topic)
+            self._changing -= 1
+        else:
+            self._topics -= done.topics
+            self._rooms -= done.rooms
 
-    def _take_of(self, topic: str, taken: Round) -> None:
+    def _take_of(self, topic: str, taken: Round, changes: list[Change]) -> None:
         """Take what a room says before its next change, or that change."""
         waiting = self._waiting[topic]
         before = len(waiting)
         first = waiting[0]
         if isinstance(first, Change):
-            if self._changing + len(taken.changes) >= MAX_CHANGES:
+            if self._changing >= MAX_CHANGES:
                 return
-            taken.changes.append(first)
+            self._changing += 1
+            self._topics.add(topic)
+            changes.append(first)
             waiting.popleft()
         else:
             if first.room in self._rooms or first.room in taken.rooms:
                 return
             taken.rooms.add(first.room)
+            taken.topics.add(topic)
             while waiting and isinstance(item := waiting[0], Said) and len(taken.said) < MAX_BATCH:
                 taken.said.append(item)
                 waiting.popleft()
-        taken.topics.add(topic)
         self._count -= before - len(waiting)
         # Whatever a room that never stops has left waits behind the others.
         del self._waiting[topic]

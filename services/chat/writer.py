@@ -3,7 +3,7 @@
 A client that has seen message n and asks later for what came after n must get all of it. So within a room a message
 with a greater id is never told before one with a smaller id; different rooms do not wait for each other, but share
 commits: whatever arrives during one commit goes into the next. Where one takes long, because of a lock that is another
-room's, say, the others go on in a second one.
+room's, say, the others go on in a second one. Whatever else changes a room is on its own, in the room's turn.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Writer:
         self._doubts = Doubts(memory)
         self._turns = Turns()
         self._rounds: set[asyncio.Task[None]] = set()
+        self._changes: set[asyncio.Task[None]] = set()
         # What they have in hand for so long that others do not wait for it.
         self._slow: set[Round] = set()
 
@@ -87,11 +88,14 @@ class Writer:
 
     async def close(self) -> None:
         """Finish what is waiting."""
-        while self._rounds:
-            await asyncio.wait(self._rounds)
+        while self._rounds or self._changes:
+            await asyncio.wait(self._rounds | self._changes)
 
     def _put(self, item: Said | Change) -> None:
         self._turns.put(item)
+        self._go_on()
+
+    def _go_on(self) -> None:
         if not self._rounds or (self._slow and len(self._rounds) < MAX_ROUNDS):
             self._begin()
 
@@ -106,26 +110,29 @@ class Writer:
             self._begin()
 
     async def _run(self) -> None:
-        """Go from round to round, until all that waits is of rooms in the other's hand."""
-        loop = asyncio.get_running_loop()
+        """Go from round to round, until all that waits is of rooms in another's hand."""
         try:
-            while (taken := self._turns.take()) is not None:
-                watch = loop.call_later(SLOW_SECONDS, self._note_slow, taken)
-                try:
-                    await self._carry_out_all(taken)
-                finally:
-                    watch.cancel()
-                    self._slow.discard(taken)
-                    self._turns.give_back(taken)
+            while True:
+                taken, changes = self._turns.take()
+                for change in changes:
+                    # Each on its own: what one waits for, a lock for example, nobody else waits for.
+                    task = asyncio.create_task(self._carry_out(change), context=contextvars.Context())
+                    self._changes.add(task)
+                if not taken.said:
+                    return
+                await self._carry_out_round(taken)
         finally:
             # At once: what is put from here on needs another task.
             self._rounds.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    async def _carry_out_all(self, taken: Round) -> None:
-        if taken.changes:
-            await asyncio.gather(self._store_all(taken.said), *map(self._carry_out, taken.changes))
-        else:
+    async def _carry_out_round(self, taken: Round) -> None:
+        watch = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._note_slow, taken)
+        try:
             await self._store_all(taken.said)
+        finally:
+            watch.cancel()
+            self._slow.discard(taken)
+            self._turns.give_back(taken)
 
     async def _carry_out(self, change: Change) -> None:
         try:
@@ -134,10 +141,13 @@ class Writer:
             _fail(change.done, error)
         else:
             _succeed(change.done, result)
+        finally:
+            self._turns.give_back(change)
+            self._changes.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            if len(self._turns):
+                self._go_on()
 
     async def _store_all(self, said: Sequence[Said]) -> None:
-        if not said:
-            return
         try:
             for topic, message in await self._doubts.settle():
                 self._tell(topic, Stored(message))

@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 
 import pytest
 
@@ -171,14 +172,37 @@ async def test_a_change_is_alone_with_its_room(ledger: Ledger) -> None:
     await changing
     ledger.under_way[1].ended.set_result(True)
     await turns()
-    assert [commit.bodies for commit in ledger.under_way] == [MANY]
-    ledger.under_way[0].ended.set_result(True)
-    await turns()
-    assert [commit.bodies for commit in ledger.under_way] == [MANY]
+    assert [commit.bodies for commit in ledger.under_way] == [MANY, MANY]
     for commit in tuple(ledger.under_way):
         commit.ended.set_result(True)
     await asyncio.gather(*saying)
     assert hall.told[:2] == ["abefore", "achanged"]
+
+
+async def test_a_change_that_takes_long_holds_up_no_other_room(ledger: Ledger) -> None:
+    """Not even one whose message was taken in hand with it."""
+    hall = Hall(ledger)
+    may_end = asyncio.Event()
+
+    async def work() -> None:
+        await may_end.wait()
+
+    changing = asyncio.create_task(hall.writer.change("a", work))
+    saying = hall.say("b", "with it")
+    for body, following in pairwise(("with it", "next", "last")):
+        await turns()
+        assert [commit.bodies for commit in ledger.under_way] == [[body]]
+        saying += hall.say("b", following)
+        ledger.under_way[0].ended.set_result(True)
+    await turns()
+    closing = asyncio.create_task(hall.writer.close())
+    await turns()
+    ledger.under_way[0].ended.set_result(True)
+    await asyncio.gather(*saying)
+    await turns()
+    assert not closing.done()
+    may_end.set()
+    await asyncio.gather(changing, closing)
 
 
 async def test_so_many_changes_are_under_way_and_no_more(ledger: Ledger) -> None:
