@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from itertools import count
 
 from services.chat.batch import Batch
 from services.chat.bus import Cut, Mute, Told
+from services.chat.crowd import CROWD
 from services.chat.protocol import Version
 from services.chat.room import GATHER_SECONDS, MAX_BYTES, QUIET_SECONDS, Rooms
 
@@ -268,3 +270,87 @@ def test_who_is_in_a_room_is_who_has_joined() -> None:
     rooms.leave("room:a", ears[1])
     assert rooms.identities("room:a") == {"bob"}
     assert rooms.identities("room:none") == set()
+
+
+def crowd(rooms: Rooms, size: int) -> list[Ear]:
+    """Fill a room with people."""
+    ears = [Ear(str(number)) for number in range(size)]
+    for ear in ears:
+        rooms.enter("room:a", ear)
+    return ears
+
+
+def said(ear: Ear) -> list[list[int]]:
+    """Return the numbers that somebody was told, by the piece."""
+    return [[int(part.split(b"}")[0]) for part in piece.split(b'"n":')[1:]] for piece in ear.heard]
+
+
+async def test_a_crowd_is_told_a_part_a_turn_and_others_have_theirs_meanwhile() -> None:
+    """Count who has heard it, turn by turn."""
+    counts: list[int] = []
+    rooms = Rooms(counts.append)
+    ears, other = crowd(rooms, 2 * CROWD + 1), Ear("other")
+    rooms.enter("room:b", other)
+    rooms.deliver(Told("room:a", "shout", {"n": 1}))
+    assert counts == [CROWD]
+    rooms.deliver(Told("room:b", "shout", {"n": 2}))
+    await asyncio.sleep(0)
+    assert other.heard
+    assert not ears[-1].heard
+    await asyncio.sleep(0)
+    assert counts == [CROWD, CROWD, 1, 1]
+    assert all(said(ear) == [[1]] for ear in ears)
+
+
+async def test_what_is_said_in_a_crowd_meanwhile_goes_out_in_one_piece_behind_it() -> None:
+    """Nobody hears the second before the first, wherever they stand."""
+    rooms = Rooms(lambda _: None)
+    ears = crowd(rooms, 3 * CROWD)
+    rooms.deliver(Told("room:a", "shout", {"n": 1}))
+    rooms.deliver(Told("room:a", "shout", {"n": 2}))
+    rooms.deliver(Told("room:a", "shout", {"n": 3}))
+    assert not ears[-1].heard
+    await hears(ears[-1], 2)
+    assert all(said(ear) == [[1], [2, 3]] for ear in ears)
+
+
+async def test_a_crowd_is_told_all_before_its_listeners_change_and_when_something_has_to_follow() -> None:
+    """Who comes hears nothing of before, and who leaves all of it."""
+    moments = count(start=1)
+    rooms = Rooms(lambda _: None, lambda: float(next(moments)))
+    ears = crowd(rooms, 2 * CROWD)
+    last, newcomer = ears[-1], Ear("newcomer")
+    rooms.deliver(Told("room:a", "shout", {"n": 1}))
+    rooms.enter("room:a", newcomer)
+    assert said(last) == [[1]]
+    rooms.deliver(Told("room:a", "shout", {"n": 2}))
+    rooms.flush("room:a")
+    assert said(last) == [[1], [2]]
+    rooms.deliver(Told("room:a", "shout", {"n": 3}))
+    rooms.deliver(Told("room:a", "shout", {"n": 4}))
+    rooms.leave("room:a", last)
+    assert said(last) == [[1], [2], [3], [4]]
+    rooms.deliver(Told("room:a", "shout", {"n": 5}))
+    rooms.flush_all()
+    assert said(newcomer)[-1] == [5]
+    # What was begun before goes on with nothing.
+    await asyncio.sleep(0)
+    assert said(last) == [[1], [2], [3], [4]]
+    assert all(said(ear) == [[1], [2], [3], [4], [5]] for ear in ears[:-1])
+
+
+async def test_who_leaves_a_crowd_while_it_is_told_changes_nothing_for_the_others() -> None:
+    """What waits behind it still comes behind it."""
+    rooms = Rooms(lambda _: None)
+    ears = crowd(rooms, 2 * CROWD)
+    quitter = ears[CROWD]
+
+    def quit_room(_batch: Batch) -> int:
+        rooms.leave("room:a", quitter)
+        return 0
+
+    setattr(quitter, "hear", quit_room)  # noqa: B010  # a method, for mypy
+    rooms.deliver(Told("room:a", "shout", {"n": 1}))
+    rooms.deliver(Told("room:a", "shout", {"n": 2}))
+    await hears(ears[-1], 2)
+    assert all(said(ear) == [[1], [2]] for ear in ears if ear is not quitter)
