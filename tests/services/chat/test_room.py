@@ -339,6 +339,19 @@ async def test_a_crowd_is_told_all_before_its_listeners_change_and_when_somethin
     assert all(said(ear) == [[1], [2], [3], [4], [5]] for ear in ears[:-1])
 
 
+async def test_a_crowd_that_was_told_all_at_once_is_told_the_next_a_part_a_turn_again() -> None:
+    """What was begun before does not hurry it."""
+    counts: list[int] = []
+    moments = count(start=1)
+    rooms = Rooms(counts.append, lambda: float(next(moments)))
+    crowd(rooms, 3 * CROWD)
+    rooms.deliver(Told("room:a", "shout", {"n": 1}))
+    rooms.flush("room:a")
+    rooms.deliver(Told("room:a", "shout", {"n": 2}))
+    await asyncio.sleep(0)
+    assert counts == [CROWD, 2 * CROWD, CROWD, CROWD]
+
+
 async def test_who_leaves_a_crowd_while_it_is_told_changes_nothing_for_the_others() -> None:
     """What waits behind it still comes behind it."""
     rooms = Rooms(lambda _: None)
