@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from deployer.errors import StoppedError
+from deployer.errors import DeployError, StoppedError
 from deployer.report import Report
 
 T = TypeVar("T")
@@ -114,9 +114,14 @@ class Background(Generic[T]):
     def join(self, report: Report) -> T:
         """Wait for the result, showing progress on the given report.
 
+        Work that has failed already is done again: what was not reached some minutes ago may be by now.
+
         Raises:
             BaseException: whatever the work raised.
         """
+        if isinstance(self._error, DeployError):
+            report.note("trying again what failed before")
+            return self._work(report)
         self._listener = report
         if self._note and self._thread.is_alive():
             report.note(self._note)

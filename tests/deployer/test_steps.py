@@ -66,6 +66,29 @@ def test_background_work_shows_its_newest_note_once_somebody_looks() -> None:
     assert display.lines == ["note downloading", "note unpacking"]
 
 
+def test_what_has_failed_in_the_background_is_tried_again_in_its_turn() -> None:
+    """The network of some minutes ago need not be that of now."""
+    tries: list[threading.Thread] = []
+    begun = threading.Event()
+
+    def work(report: Report) -> int:
+        tries.append(threading.current_thread())
+        begun.set()
+        if len(tries) == 1:
+            raise DeployError("no network")
+        report.note("downloading")
+        return 7
+
+    background = Background(work)
+    background.start()
+    assert begun.wait(60)
+    tries[0].join(60)
+    display = Recorder()
+
+    assert background.join(display) == 7
+    assert display.lines == ["note trying again what failed before", "note downloading"]
+
+
 def test_a_failure_in_the_background_comes_out_where_it_is_awaited() -> None:
     def work(_: Report) -> int:
         raise DeployError("no network")
