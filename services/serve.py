@@ -19,6 +19,7 @@ import uvloop
 from aiohttp import web
 from prometheus_client import disable_created_metrics
 
+from services.arrivals import BusySite
 from services.connections import GuardedRunner
 from services.door import Door, Watch
 from services.errors import StartError
@@ -109,8 +110,8 @@ async def listening(apps: Apps, server: ServerSettings) -> AsyncIterator[Ports]:
     lag = asyncio.create_task(metrics.watch_loop())
     try:
         yield Ports(
-            internal=await _bind(internal, server.host, server.internal_port),
-            public=await _bind(public, server.host, server.public_port),
+            internal=await _bind(internal, web.TCPSite, server.host, server.internal_port),
+            public=await _bind(public, BusySite, server.host, server.public_port),
         )
     finally:
         await public.cleanup()
@@ -119,10 +120,10 @@ async def listening(apps: Apps, server: ServerSettings) -> AsyncIterator[Ports]:
         await asyncio.wait([lag])
 
 
-async def _bind(runner: web.AppRunner, host: str, port: int) -> int:
+async def _bind(runner: web.AppRunner, make_site: type[web.TCPSite], host: str, port: int) -> int:
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+        await make_site(runner, host, port, backlog=BACKLOG).start()
     except OSError as error:
         raise StartError(f"Port {port} of {host} cannot be bound: {error.strerror or error}.") from error
     return int(runner.addresses[0][1])
