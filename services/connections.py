@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from services.door import Door
-from services.handover import first_message
+from services.handover import first_message, put_off
 
 # What a client still sends after its answer is read and thrown away for so long, so that it reads the answer.
 LINGER_SECONDS = 2.0
@@ -51,19 +51,23 @@ class GuardedHandler(RequestHandler):
         refusal: why the greeter would not have the first request.
     """
 
-    __slots__ = ("_door", "_greeter", "_heads", "_is_in", "refusal")
+    __slots__ = ("_door", "_greeter", "_heads", "_is_begun", "_is_in", "refusal")
 
     def __init__(self, door: Door, manager: web.Server, greeter: Greeter | None = None, **options: Any) -> None:
         super().__init__(manager, **options)
         self._door = door
         self._greeter = greeter
         self._heads = 0
+        self._is_begun = False
         self._is_in = False
         self.refusal: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, with the door's leave."""
-        super().connection_made(transport)
+        """Begin, with the door's leave; with a greeter aiohttp does so once there is something for it."""
+        if self._greeter is None:
+            self._begin(transport)
+        else:
+            put_off(self, cast("asyncio.Transport", transport))
         self._is_in = True
         self._door.enter(self)
 
@@ -84,9 +88,22 @@ class GuardedHandler(RequestHandler):
                 self._door.heard(self)
         elif self._waiter is not None and not self._waiter.done() and self._is_in:
             self._door.expect(self)
+        if not self._is_begun and self.transport is not None:
+            self._begin(self.transport)
+
+    def close(self) -> None:
+        """Take no more requests, and end once those that were taken are answered."""
+        super().close()
+        if not self._is_begun:
+            # Aiohttp's task would end it.
+            self.force_close()
+
+    def _begin(self, transport: asyncio.BaseTransport) -> None:
+        self._is_begun = True
+        super().connection_made(transport)
 
     def _greet(self) -> None:
-        """Let the greeter look at the first request, before aiohttp's task begins with it."""
+        """Let the greeter look at the first request, before aiohttp begins with it."""
         greeter, self._greeter = self._greeter, None
         message = first_message(self) if greeter is not None else None
         if greeter is None or message is None:

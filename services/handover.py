@@ -1,8 +1,9 @@
 """Take a connection away from aiohttp once its parser has read a request's head.
 
 What this leans on beyond aiohttp's documentation is here, of the one version that the locks name, and held by tests:
-a request that is read waits in `_messages` until the handler's task (`_task_handler`), which wakes in the next turn of
-the loop, begins with it; and a handler without a transport that is told of the connection's end closes nothing.
+a handler reads requests without being told of its connection, and they wait in `_messages` until its task
+(`_task_handler`), which it makes when it is told, begins with them; its server (`_manager`) ends those that it knows;
+and a handler without a transport that is told of the connection's end closes nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,21 @@ class _Tail:
 
     def feed_eof(self) -> None:
         pass
+
+
+def put_off(handler: RequestHandler, transport: asyncio.Transport) -> None:
+    """Let a handler read what a connection brings, and do nothing else yet.
+
+    Its task, its timer and its options of the socket are a twentieth of what a connect costs, and who is handed over
+    needs none of them.
+
+    Args:
+        handler: aiohttp's, which is told of the connection when there is something for it.
+        transport: the connection.
+    """
+    handler.transport = transport
+    if handler._manager is not None:  # noqa: SLF001
+        handler._manager.connection_made(handler, transport)  # noqa: SLF001
 
 
 def first_message(handler: RequestHandler) -> RawRequestMessage | None:
@@ -54,7 +70,7 @@ def hand_over(handler: RequestHandler, transport: asyncio.Transport, protocol: a
     handler.set_parser(cast("WebSocketReader", tail))
     transport.set_protocol(protocol)
     if handler._messages and handler._task_handler is not None:  # noqa: SLF001
-        # Its task has not begun with the request, and is not to.
+        # Its task, for a head that came in parts, has not begun with the request, and is not to.
         handler._task_handler.cancel()  # noqa: SLF001
     # For aiohttp the connection ends here: it must neither close it, nor wait for it at a shutdown, nor keep its
     # parser, its task and its time-outs. Without a transport its loop has nothing to close.

@@ -74,17 +74,16 @@ class Greeter:
     """Take whoever says hello; of whoever says oops as well, something goes wrong.
 
     Attributes:
-        tasks: those of aiohttp's that served their connections.
+        tasks: of each whom it took, that of aiohttp's for the connection.
     """
 
     def __init__(self) -> None:
-        self.tasks: list[asyncio.Task[None]] = []
+        self.tasks: list[asyncio.Task[None] | None] = []
 
     def greet(self, handler: RequestHandler, message: RawRequestMessage) -> None:
         """Say back what came behind the head."""
         if message.path in {"/hello", "/oops"}:
             assert handler.transport is not None
-            assert handler._task_handler is not None
             transport = handler.transport
             self.tasks.append(handler._task_handler)
             transport.write(hand_over(handler, transport, asyncio.Protocol()))
@@ -262,13 +261,32 @@ async def test_who_is_greeted_is_no_connection_of_the_port_any_more(
         assert not raw.reader.at_eof()
 
 
-async def test_of_who_is_greeted_aiohttp_keeps_nothing(
+async def test_for_who_is_greeted_at_once_aiohttp_begins_nothing(
     sample: Running, greeter: Greeter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its task for the connection ends, without an error that the loop would tell of."""
+    """Neither a task nor a timer is made, to be thrown away."""
     async with connect(sample, HELLO + b"hello") as raw:
         assert await asyncio.wait_for(raw.reader.readexactly(5), SECONDS) == b"hello"
+        assert greeter.tasks == [None]
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def read_by_the_service(sample: Running, client: aiohttp.ClientSession) -> None:
+    """Return when what was sent before has been read: whoever asks now is answered after it."""
+    async with client.post(f"{sample.public}/size", data=b"{}") as response:
+        assert response.status == 200
+
+
+async def test_of_who_is_greeted_aiohttp_keeps_nothing(
+    sample: Running, greeter: Greeter, client: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its task for a head that came in parts ends, without an error that the loop would tell of."""
+    async with connect(sample, HELLO[:20]) as raw:
+        await read_by_the_service(sample, client)
+        raw.writer.write(HELLO[20:] + b"hello")
+        assert await asyncio.wait_for(raw.reader.readexactly(5), SECONDS) == b"hello"
         [task] = greeter.tasks
+        assert task is not None
         await asyncio.wait([task], timeout=SECONDS)
         assert task.cancelled()
         ended = weakref.ref(task)
@@ -283,8 +301,7 @@ async def test_what_goes_wrong_once_a_connection_is_taken_ends_it(sample: Runnin
     """An answer of aiohttp's would come in the middle of another protocol."""
     async with connect(sample, HELLO.replace(b"hello", b"oops")) as raw:
         assert await raw.is_cut()
-    await asyncio.wait(greeter.tasks, timeout=SECONDS)
-    assert greeter.tasks[0].cancelled()
+    assert greeter.tasks == [None]
 
 
 async def test_only_the_first_request_of_a_connection_is_greeted(sample: Running, greeter: Greeter) -> None:
@@ -315,4 +332,30 @@ async def test_who_has_said_nothing_does_not_keep_a_service_from_stopping() -> N
                 assert response.status == 404
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
+        writer.close()
+
+
+async def test_who_has_said_nothing_goes_before_what_a_service_does_at_its_end() -> None:
+    """Its time is not theirs to say something after all."""
+    patient = replace(SMALL, head_seconds=3600)
+    async with asyncio.timeout(SECONDS), open_sample(patient) as apps:
+        apps.public[GREETER] = Greeter()
+        server = replace(SERVER, connections=patient)
+        gone = asyncio.Event()
+
+        async def wait(_: web.Application) -> None:
+            await gone.wait()
+
+        apps.public.on_shutdown.append(wait)
+        async with listening(apps, server) as ports:
+            reader, writer = await asyncio.open_connection("127.0.0.1", ports.public)
+            async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{ports.public}/") as response:
+                assert response.status == 404
+
+            async def leave() -> None:
+                assert await reader.read() == b""
+                gone.set()
+
+            leaving = asyncio.create_task(leave())
+        await leaving
         writer.close()
