@@ -1,7 +1,8 @@
 """Ask for many at once: whatever is asked while one question is under way goes into the next.
 
 After a restart everybody joins at once. A question for each costs the database and us a round trip, and most of what a
-join takes; one for a hundred costs hardly more than one for one.
+join takes; one for a hundred costs hardly more than one for one. So where several ask, the next question waits a
+moment for more of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from services.errors import RequestError
 
 # Of one question: its answer is a few kilobytes, and those who come meanwhile do not wait long.
 MOST = 128
+# For how long those who ask gather where several did; who asks alone, or on a quiet service, waits for nothing.
+GATHER_SECONDS = 0.002
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -50,6 +53,8 @@ class Together(Generic[K, V]):
             while self._waiting:
                 asked, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 await self._answer(asked)
+                if len(asked) > 1 and len(self._waiting) < MOST:
+                    await asyncio.sleep(GATHER_SECONDS)
         finally:
             self._task = None
 

@@ -53,6 +53,43 @@ async def test_what_comes_meanwhile_goes_into_the_next_question(oracle: Oracle) 
     assert await together.find("e") == "E"
 
 
+async def settle() -> None:
+    """Let whatever may go on do so; each turn of the loop is one step of it."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_where_several_ask_more_are_waited_for(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes in the moment after a question is put together, too."""
+    monkeypatch.setattr("services.chat.together.GATHER_SECONDS", 0.5)
+    together = Together(oracle.ask)
+    await asyncio.gather(*map(together.find, "ab"))
+    later = []
+    for key in "cd":
+        later.append(asyncio.create_task(together.find(key)))
+        await settle()
+
+    assert await asyncio.gather(*later) == ["C", "D"]
+    assert oracle.asked == [["a", "b"], ["c", "d"]]
+
+
+async def test_who_asks_alone_waits_for_nothing(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the first, nor who comes behind one."""
+    monkeypatch.setattr("services.chat.together.GATHER_SECONDS", 3600)
+    together = Together(oracle.ask)
+    async with asyncio.timeout(60):
+        assert [await together.find(key) for key in "abc"] == ["A", "B", "C"]
+
+
+async def test_a_full_question_waits_for_nothing(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody more would fit in."""
+    monkeypatch.setattr("services.chat.together.GATHER_SECONDS", 3600)
+    together = Together(oracle.ask)
+    async with asyncio.timeout(60):
+        await asyncio.gather(*map(together.find, map(str, range(2 * MOST))))
+    assert list(map(len, oracle.asked)) == [MOST, MOST]
+
+
 async def test_a_question_has_an_end(oracle: Oracle) -> None:
     """More than fit into one go into several."""
     together = Together(oracle.ask)
