@@ -16,8 +16,6 @@ from bench.chat.wires import Kind, RefusedError, Wire
 
 # What every body begins with: room, sequence in the room, and when it was sent.
 _MARK = re.compile(rb"~(\d+)\.(\d+)\.(\d+)~")
-# A line of chat, about.
-_PADDING = "x" * 40
 HANDSHAKE_SECONDS = 30
 now = time.monotonic_ns
 
@@ -55,6 +53,7 @@ class Client(picows.WSListener):  # type: ignore[misc]  # picows is in the gener
         room: the room's number.
         topic: the room's name.
         said: how many messages the room will get.
+        padding: what fills the body of what it says.
         counts: of the worker.
         on_own: called when a message of its own is back.
         is_own: tells by the sequence whether a message is its own.
@@ -67,6 +66,7 @@ class Client(picows.WSListener):  # type: ignore[misc]  # picows is in the gener
         room: int,
         topic: str,
         said: int,
+        padding: str,
         counts: Counts,
         on_own: Callable[[], None],
         is_own: Callable[[int], bool],
@@ -75,6 +75,7 @@ class Client(picows.WSListener):  # type: ignore[misc]  # picows is in the gener
         self._room = room
         self._topic = topic
         self._seen = bytearray(said)
+        self._padding = padding
         self._counts = counts
         self._on_own = on_own
         self._is_own = is_own
@@ -103,7 +104,7 @@ class Client(picows.WSListener):  # type: ignore[misc]  # picows is in the gener
     def say(self, sequence: int) -> None:
         """Say the room's message of this sequence."""
         self._ref += 1
-        body = f"~{self._room}.{sequence}.{now()}~{_PADDING}"
+        body = f"~{self._room}.{sequence}.{now()}~{self._padding}"
         self._send(self._wire.publish(self._topic, self._ref, body))
 
     def beat(self) -> None:

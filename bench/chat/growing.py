@@ -98,7 +98,7 @@ def measure_storm(ground: Ground) -> list[Row]:
         interruption = Interruption(stack.stop_chat, stack.start_chat)
         dropped = listen_drops()
         outcome = run_load(load, python=ground.python, servers=stack.servers, hold=2, interruption=interruption)
-        dropped, cut = listen_drops() - dropped, stack.count_cut()
+        dropped, cut = listen_drops() - dropped, stack.count("stampchat_connections_cut_total")
     back = outcome.back
     figures: dict[str, float | str] = {
         "sockets": back["clients"],

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.chat import growing, history, rolls
+from bench.chat import dead, growing, history, rolls
 from bench.chat.environment import generator_python
 from bench.chat.ground import Ground, Row
 from bench.chat.machine import describe
@@ -32,6 +32,7 @@ QUESTIONS: dict[str, tuple[str, Callable[[Ground], list[Row]]]] = {
     "storm": ("10,000 sockets, and the chat service restarted: all come back at once", growing.measure_storm),
     "history": ("pages and commits beside ten million messages", history.measure_history),
     "flood": ("one sender who floods, and the latency of the room beside it", growing.measure_flood),
+    "dead": ("10,000 sockets in one room, of which 1,000 have stopped to read", dead.measure_dead),
     "idle": ("sockets that only send heartbeats", growing.measure_idle),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -58,6 +59,12 @@ def listen_drops() -> int:
     """Return how many connections the kernel has turned away so far since a server did not take them in time."""
     names, values = [line.split() for line in (_PROC / "net" / "netstat").read_text().splitlines()[:2]]
     return int(values[names.index("ListenDrops")])
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files and sockets as it may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def describe(versions: Iterable[str]) -> str:

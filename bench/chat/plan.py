@@ -44,6 +44,7 @@ class Load:
         most_seconds: the longest that sending and receiving may take.
         senders: clients of each room that say something, the first ones; 0 for all of them.
         beat_seconds: between two heartbeats of a client.
+        padding: characters of a body besides its mark; a line of chat has about so many.
     """
 
     wire: Wire
@@ -59,6 +60,7 @@ class Load:
     most_seconds: float = 90.0
     senders: int = 0
     beat_seconds: float = 25.0
+    padding: int = 40
 
     def __post_init__(self) -> None:
         if not all("://127.0.0.1:" in url for url in self.urls):

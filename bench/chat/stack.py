@@ -149,13 +149,11 @@ class Stack:
         """Where the first replica's public port is."""
         return self._chats[0].port
 
-    def count_cut(self) -> int:
-        """Return how many connections the first replica has cut before they had said what they want."""
+    def count(self, metric: str) -> int:
+        """Return what the first replica has counted so far, whatever the labels."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self._chats[0].internal_port}/metrics", timeout=60) as answer:
             lines = answer.read().decode().splitlines()
-        return round(
-            sum(float(line.split()[-1]) for line in lines if line.startswith("stampchat_connections_cut_total"))
-        )
+        return round(sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split()[0] == metric))
 
     @property
     def urls(self) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ class PhoenixWire:
         good = b'"phx_reply"' in frame and b'"error"' not in frame
         return Kind.OTHER if good else Kind.FAILURE
 
-    def heartbeat(self, ref: int) -> bytes | None:
+    def heartbeat(self, ref: int) -> bytes:
         """Beat as phoenix.js does."""
         return f'[null,"{ref}","phoenix","heartbeat",{{}}]'.encode()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ import picows
 import uvloop
 
 from bench.chat.client import Client, Counts, now
+from bench.chat.machine import raise_file_limit
 from bench.chat.plan import Load, decode_load
 from bench.chat.wires import RefusedError, make_wire
 
@@ -44,6 +44,8 @@ class Worker:
     def __init__(self, load: Load, number: int) -> None:
         self._load = load
         self._number = number
+        # One for all clients, however long.
+        self._padding = "x" * load.padding
         self._counts = Counts()
         self._clients: dict[tuple[int, int], Client] = {}
         self._queue: Iterator[tuple[int, int, int, int]] = iter(())
@@ -117,6 +119,7 @@ class Worker:
             room=room,
             topic=load.rooms[room].topic,
             said=load.said_in(room),
+            padding=self._padding,
             counts=self._counts,
             on_own=self._answered,
             is_own=partial(_is_own, load.senders or load.room_size, place),
@@ -216,8 +219,7 @@ async def _ask() -> str:
 
 def main() -> None:
     """Run one worker."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_file_limit()
     load, number = decode_load(sys.stdin.readline()), int(sys.stdin.readline())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(Worker(load, number).run())
