@@ -37,7 +37,7 @@ _WIRE = PhoenixWire("shout")
 
 
 def measure_dead(ground: Ground) -> list[Row]:
-    """Ask what a message costs beside dead readers, while they are dropped, and when they are gone."""
+    """Ask what a message costs without and beside dead readers, while they are dropped, and when they are gone."""
     raise_file_limit()
     with ground.stack() as stack:
         (room,) = asyncio.run(stack.make_rooms(1, ground.of(SOCKETS)))
@@ -46,8 +46,11 @@ def measure_dead(ground: Ground) -> list[Row]:
         rate = min(MOST_RATE, DELIVERIES_PER_SECOND / len(living.tokens))
         nearly = Load("phoenix", stack.urls, (living,), messages=UNTIL_NEARLY, rate=rate, workers=2, padding=PADDING)
         past = replace(nearly, messages=PAST)
+        # Memory that large messages take is not to be laid to the dead.
+        alone = _ask(ground, stack, nearly, "nobody dead", 0)
         with _dead_readers(stack.port, room.topic, dead):
             return [
+                alone,
                 _ask(ground, stack, nearly, f"beside {len(dead):,} dead, none dropped yet", 0),
                 _ask(ground, stack, past, "while they are dropped", len(dead)),
                 _ask(ground, stack, nearly, "when they are gone", len(dead)),
