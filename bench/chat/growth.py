@@ -2,7 +2,7 @@
 
 It starts what it needs (Postgres, the services, NATS), for each question anew, and takes everything away:
 
-    .venv/bin/python -m bench.chat.growth                       everything: twelve minutes, 4 GiB of disk
+    .venv/bin/python -m bench.chat.growth                       everything: a quarter of an hour, 4 GiB of disk
     .venv/bin/python -m bench.chat.growth --only storm          one question; --list names them
     .venv/bin/python -m bench.chat.growth --short               a hundredth of it: no measurement
     .venv/bin/python -m bench.chat.growth --json figures.json   every figure with all that was counted
