@@ -169,8 +169,11 @@ def down(
     if purge and not ask(question, yes=yes):
         raise UsageError("Not confirmed; nothing was changed.", advice="Answer yes, or give --yes.")
     with settings.display() as display:
-        stop(settings.workspace, display, purge=purge)
-    write("The cluster is gone, its data too." if purge else "The cluster is stopped; up starts it with its data.")
+        was_there = stop(settings.workspace, display, purge=purge)
+    if not was_there:
+        write("There is no cluster of this checkout; `./stampchat up` makes one.")
+    else:
+        write("The cluster is gone, its data too." if purge else "The cluster is stopped; up starts it with its data.")
 
 
 @app.command()

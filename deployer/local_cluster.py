@@ -53,8 +53,11 @@ def start(
     return Started(info, cluster.begin_extras(workspace), instance.port if instance.lan else None)
 
 
-def stop(workspace: Workspace, report: Report, *, purge: bool) -> None:
+def stop(workspace: Workspace, report: Report, *, purge: bool) -> bool:
     """Stop the cluster, and with `purge` delete its data and what the engine knew of it.
+
+    Returns:
+        Whether there was one.
 
     Raises:
         UsageError: the cluster was there before us, and what is ours is still in it.
@@ -68,6 +71,7 @@ def stop(workspace: Workspace, report: Report, *, purge: bool) -> None:
     cluster.down(workspace, purge=purge, report=report)
     if purge:
         set_state_aside(workspace, "dev")
+    return known is not None
 
 
 def kubeconfig(workspace: Workspace) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from deployer.cluster import Choice, Where, stored_instance
 from deployer.errors import DeployError, UsageError
 from deployer.ground import check_where
-from deployer.local_cluster import start
+from deployer.local_cluster import start, stop
 from deployer.report import Silent
 from deployer.up import UpOptions, _Run
 from deployer.workspace import Workspace
@@ -50,6 +50,15 @@ def test_the_cluster_alone_is_refused_as_well(workspace: Workspace) -> None:
     with pytest.raises(UsageError, match="There is no context 'mangaed'"):
         start(workspace, None, Choice(), Silent(), wanted="mangaed")
 
+    assert stored_instance(workspace) is None
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_where_there_is_no_cluster_none_is_said_to_be_stopped(tmp_path: Path, *, purge: bool) -> None:
+    """Of a folder that is another's, say, or one that is purged already."""
+    (tmp_path / "Pulumi.yaml").write_text("name: stampchat\n")
+    workspace = Workspace(root=tmp_path, home=tmp_path / "home", cache=tmp_path / "cache")
+    assert not stop(workspace, Silent(), purge=purge)
     assert stored_instance(workspace) is None
 
 
