@@ -4,8 +4,8 @@ A system call for each message and socket is most of what a fan-out costs, for t
 much is said is told a millisecond later, in one piece to each socket. It is told before that when there is much of it,
 when somebody comes or leaves, and when a reply follows that must come after it. Where little is said in a room, it is
 told after the loop's turn, with the others, so that those who read are woken once; and a message that comes alone waits
-for nothing. A crowd is told a part at a time, since ten thousand writes are a quarter of a second in which nobody else
-is served; what is said in it meanwhile goes out together, once all have heard what was said before.
+for nothing. A crowd is told a part at a time, since ten thousand writes are a tenth of a second or more in which nobody
+else is served; what is said in it meanwhile goes out together, once all have heard what was said before.
 """
 
 from __future__ import annotations

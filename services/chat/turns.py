@@ -105,8 +105,6 @@ class Turns:
                 break
             if topic not in self._topics:
                 self._take_of(topic, taken, changes)
-        self._topics |= taken.topics
-        self._rooms |= taken.rooms
         return taken, changes
 
     def give_back(self, done: Round | Change) -> None:
@@ -127,17 +125,18 @@ class Turns:
             if self._changing >= MAX_CHANGES:
                 return
             self._changing += 1
-            self._topics.add(topic)
             changes.append(first)
             waiting.popleft()
         else:
-            if first.room in self._rooms or first.room in taken.rooms:
+            if first.room in self._rooms:
                 return
+            self._rooms.add(first.room)
             taken.rooms.add(first.room)
             taken.topics.add(topic)
             while waiting and isinstance(item := waiting[0], Said) and len(taken.said) < MAX_BATCH:
                 taken.said.append(item)
                 waiting.popleft()
+        self._topics.add(topic)
         self._count -= before - len(waiting)
         # Whatever a room that never stops has left waits behind the others.
         del self._waiting[topic]

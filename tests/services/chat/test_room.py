@@ -114,6 +114,16 @@ async def test_an_empty_room_is_forgotten() -> None:
     assert ada.heard == []
 
 
+def let_quit(rooms: Rooms, quitter: Ear) -> None:
+    """Let somebody leave because of what they are told."""
+
+    def quit_room(_batch: Batch) -> int:
+        rooms.leave("room:a", quitter)
+        return 0
+
+    setattr(quitter, "hear", quit_room)  # noqa: B010  # a method, for mypy
+
+
 async def test_a_listener_may_leave_while_it_is_told() -> None:
     """Tell the rest all the same."""
     rooms = Rooms(lambda _: None)
@@ -121,11 +131,7 @@ async def test_a_listener_may_leave_while_it_is_told() -> None:
     rooms.enter("room:a", quitter)
     rooms.enter("room:a", stayer)
 
-    def quit_room(_batch: Batch) -> int:
-        rooms.leave("room:a", quitter)
-        return 0
-
-    setattr(quitter, "hear", quit_room)  # noqa: B010  # a method, for mypy
+    let_quit(rooms, quitter)
 
     rooms.deliver(Told("room:a", "shout", {}))
     rooms.flush("room:a")
@@ -358,11 +364,7 @@ async def test_who_leaves_a_crowd_while_it_is_told_changes_nothing_for_the_other
     ears = crowd(rooms, 2 * CROWD)
     quitter = ears[CROWD]
 
-    def quit_room(_batch: Batch) -> int:
-        rooms.leave("room:a", quitter)
-        return 0
-
-    setattr(quitter, "hear", quit_room)  # noqa: B010  # a method, for mypy
+    let_quit(rooms, quitter)
     rooms.deliver(Told("room:a", "shout", {"n": 1}))
     rooms.deliver(Told("room:a", "shout", {"n": 2}))
     await hears(ears[-1], 2)

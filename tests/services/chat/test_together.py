@@ -61,7 +61,7 @@ async def settle() -> None:
 
 async def test_where_several_ask_more_are_waited_for(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes in the moment after a question is put together, too."""
-    monkeypatch.setattr("services.chat.together.GATHER_SECONDS", 0.5)
+    monkeypatch.setattr("services.chat.together.GATHER_SECONDS", 2)
     together = Together(oracle.ask)
     await asyncio.gather(*map(together.find, "ab"))
     later = []
