@@ -15,6 +15,7 @@ from pathlib import Path
 from deployer.doctor.model import Finding, State
 from deployer.doctor.tools import find_go
 from deployer.fetch.download import answers
+from deployer.fetch.gomod import go_environment
 from deployer.needs import Needs
 from deployer.versions import load_versions
 
@@ -64,8 +65,7 @@ def _ask_go(scratch: Path) -> str:
     go = find_go()
     if go is None:
         return "there is no `go` to ask with"
-    environ = {"GOMODCACHE": str(scratch / "mod"), "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local", "GOWORK": "off"}
-    return _run([go, "list", "-m", "-json", _MODULE], environ, folder=scratch)
+    return _run([go, "list", "-m", "-json", _MODULE], go_environment(scratch), folder=scratch)
 
 
 def _ask_apt(scratch: Path) -> str:

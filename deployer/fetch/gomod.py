@@ -84,6 +84,8 @@ def go_environment(cache: Path) -> dict[str, str]:
     """Return the environment of our Go commands: what they keep is in our cache, and nothing is written elsewhere."""
     return os.environ | {
         **_own_config(cache),
+        # What is known of the checksum database lies there.
+        "GOPATH": str(cache / "go" / "path"),
         "GOMODCACHE": str(cache / "go" / "mod"),
         "GOCACHE": str(cache / "go" / "build"),
         "CGO_ENABLED": "0",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,17 @@ def test_registries_that_answer_are_there(registry: Publisher) -> None:
     }
     assert any("/golang.org/x/sync/@v/" in path for path in registry.asked)
     assert "/simple/typer/" in registry.asked
+
+
+def test_asking_leaves_nothing_of_gos_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what it knows of the checksum database nor its count of its own use."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("GOPATH", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(network, "_SECONDS", 60)
+
+    assert examined(Needs())["go"].said == "its registry answers"
+    assert [path for name in ("go", ".config") for path in (tmp_path / name).rglob("*")] == []
 
 
 def test_registries_that_are_away_are_missing_where_something_is_wanted(
