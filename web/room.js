@@ -181,19 +181,27 @@ export class Room extends Emitter {
   }
 
   #replace(known, message) {
-    const isSame = known.body === message.body && known.deleted === message.deleted && known.edited_at === message.edited_at;
+    // A page that was asked for before a change may arrive after we heard of it.
+    const told = isOlder(message, known) ? known : message;
+    const isSame = known.body === told.body && known.deleted === told.deleted && known.edited_at === told.edited_at;
     // An edit comes without its stamps, and a page may be older than one that fell meanwhile.
     const stamps = new Map([...known.stamps, ...message.stamps].map((stamp) => [stamp.id, stamp]));
-    Object.assign(known, message, { rev: isSame ? known.rev : known.rev + 1, stamps: message.deleted ? [] : [...stamps.values()] });
+    Object.assign(known, told, { rev: isSame ? known.rev : known.rev + 1, stamps: told.deleted ? [] : [...stamps.values()] });
   }
 
   #setLast(message) {
-    this.last = message;
     this.#see(message);
+    if (this.last?.id !== message.id || !isOlder(message, this.last)) this.last = message;
   }
 
   /** Remember the greatest time of the server's that we have seen: since then we ask for changes. */
   #see({ inserted_at: inserted = "", edited_at: edited = "" }) {
     for (const time of [inserted, edited]) if (time > this.seenAt) this.seenAt = time;
   }
+}
+
+/** Tell whether a message is as it was before it was changed to what we know. */
+function isOlder(message, known) {
+  if (message.deleted || known.deleted) return !message.deleted;
+  return (message.edited_at ?? "") < (known.edited_at ?? "");
 }

@@ -146,6 +146,10 @@ def test_a_change_while_the_room_comes_back_is_made_then(two: tuple[Person, Pers
                 const go = () => send.call(this, data);
                 String(data).includes('"phx_join"') ? window.held.push(go) : go();
             };
+            window.release = () => {
+                WebSocket.prototype.send = send;
+                window.held.forEach(go => go());
+            };
         }"""
     )
     offline(ada)
@@ -154,9 +158,43 @@ def test_a_change_while_the_room_comes_back_is_made_then(two: tuple[Person, Pers
     ada.page.keyboard.press("ArrowUp")
     ada.page.get_by_label("Message", exact=True).fill("a typo")
     ada.page.keyboard.press("Enter")
-    ada.page.evaluate("window.held.forEach(go => go())")
+    ada.page.evaluate("window.release()")
 
     ada.bubble("a typo").get_by_text("edited").wait_for()
+
+
+@pytest.mark.parametrize("change", ["edited", "deleted"])
+def test_a_page_that_is_older_than_a_change(two: tuple[Person, Person], change: str) -> None:
+    """What one comes back to was asked for before the change, and arrives after one heard of it."""
+    ada, grace = two
+    ada.say("a tpyo")
+    grace.sees("a tpyo")
+    held: list[Any] = []
+    grace.page.route("**/events*", lambda route: held.append((route, route.fetch())))
+    offline(grace)
+    online(grace)
+    while not held:
+        grace.page.wait_for_timeout(20)
+    if change == "edited":
+        ada.page.keyboard.press("ArrowUp")
+        ada.page.get_by_label("Message", exact=True).fill("a typo")
+        ada.page.keyboard.press("Enter")
+        grace.bubble("a typo").get_by_text("edited").wait_for()
+    else:
+        ada.row("a tpyo").hover()
+        ada.row("a tpyo").get_by_role("button", name="Delete").click()
+        ada.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        grace.sees("This message was deleted.")
+    before = grace.texts
+    (route, answer), *_ = held
+    assert "a tpyo" in answer.text()
+    with grace.page.expect_response("**/events*"):
+        route.fulfill(response=answer)
+    grace.page.unroute("**/events*")
+    ada.say("and on")
+
+    grace.sees("and on")
+    assert grace.texts == [*before, "and on"]
 
 
 def test_a_change_that_fails_is_not_lost(two: tuple[Person, Person]) -> None:
