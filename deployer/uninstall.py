@@ -119,11 +119,22 @@ def other_clusters(workspace: Workspace) -> list[str]:
 
 def programs_from(folder: Path) -> list[str]:
     """List the processes of this machine whose program lies in a folder; this one is not among them."""
-    return [
-        f"process {pid} ({command[0]})"
-        for pid, command in _commands().items()
-        if folder in Path(command[0]).parents and pid != os.getpid()
-    ]
+    found = []
+    for pid, command in _commands().items():
+        # By its words, since of an environment's Python only they lie there; and by what it runs, since it has no
+        # words for a moment while it begins, and some change theirs.
+        inside = [program for program in (command[0], _executable(pid)) if folder in Path(program).parents]
+        if inside and pid != os.getpid():
+            found.append(f"process {pid} ({inside[0]})")
+    return found
+
+
+def _executable(pid: int) -> str:
+    """Return what a process runs; nothing where it is another user's or gone."""
+    try:
+        return str(Path(f"/proc/{pid}/exe").readlink())
+    except OSError:
+        return ""
 
 
 def _commands() -> dict[int, list[str]]:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,19 +69,37 @@ def test_a_cache_that_another_cluster_runs_from_stays(workspace: Workspace, tmp_
     assert workspace.cache.exists()
 
 
-def test_a_cache_that_another_local_runs_from_stays(workspace: Workspace) -> None:
+@pytest.mark.parametrize("words", [None, "postgres: checkpointer"])
+def test_a_cache_that_another_local_runs_from_stays(workspace: Workspace, words: str | None) -> None:
+    """Postgres's processes call themselves otherwise than what they run."""
     program = workspace.cache / "local" / "1" / "sleep"
     program.parent.mkdir(parents=True)
     shutil.copy2("/bin/sleep", program)
-    with subprocess.Popen([program, "60"]) as running:
+    with subprocess.Popen([words or program, "60"], executable=program) as running:
         try:
             with pytest.raises(UsageError, match="Another checkout's `local` runs from") as caught:
                 uninstall.uninstall(workspace, Recorder(), keep_cache=False)
         finally:
             running.kill()
 
-    assert f"process {running.pid}" in caught.value.said
+    assert f"process {running.pid} ({program})" in caught.value.said
     assert workspace.cache.exists()
+
+
+def test_a_cache_whose_python_another_local_runs_stays(workspace: Workspace) -> None:
+    """Of an environment's Python only the words lie in the cache: it is a link to the machine's."""
+    program = workspace.cache / "local" / "1" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(sys.executable)
+    with subprocess.Popen(
+        [program, "-c", "print(flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        try:
+            assert running.stdout
+            running.stdout.readline()
+            assert uninstall.programs_from(workspace.cache) == [f"process {running.pid} ({program})"]
+        finally:
+            running.kill()
 
 
 def test_a_local_that_runs_here_stays(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
