@@ -22,6 +22,8 @@ _PORTS = 100
 # Seconds; the kernel ends the processes of a killed box one after the other.
 _LETTING_GO = 2
 _NUMBERS = 254
+# An abstract name: the kernel gives it to one alone and takes it back when its holder dies.
+_CLAIM = "\0stampchat-network-{}"
 _HAS_ABSTRACT_NAMES = sys.platform == "linux"
 
 
@@ -137,8 +139,7 @@ def claim_number(number: int) -> socket.socket:
     """
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # An abstract name: the kernel gives it to one alone and takes it back when its holder dies.
-        claim.bind(f"\0stampchat-network-{number}")
+        claim.bind(_CLAIM.format(number))
     except OSError as error:
         claim.close()
         raise DeployError(

@@ -29,6 +29,12 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(root=tmp_path, home=tmp_path / ".stampchat", cache=tmp_path / "cache")
 
 
+@pytest.fixture(autouse=True)
+def _claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clusters run on this machine meanwhile, and begin: their claims are none of these tests'."""
+    monkeypatch.setattr(subject, "_CLAIM", f"\0stampchat-test-{os.getpid()}-{{}}")
+
+
 @contextmanager
 def _listening(port: int = 0) -> Iterator[int]:
     with socket.socket() as listener:
