@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
 
+from services.affinity import keeping_core
 from services.chat.bus.opening import open_bus
 from services.chat.chat import Chat
 from services.chat.deletion import DELETER, Deleter, add_deletion_route
@@ -96,7 +97,9 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         add_deletion_route(apps.internal)
         add_merging_route(apps.internal, Merger(database).merge)
         features.add_to(apps.public, apps.internal)
-        async with rechecking(sockets, database, settings.limits.recheck_seconds):
+        async with rechecking(sockets, database, settings.limits.recheck_seconds), AsyncExitStack() as kept:
+            if settings.keeps_core:
+                await kept.enter_async_context(keeping_core(chat.count_rounds))
             yield apps
         await features.close()
         await chat.close()

@@ -215,6 +215,10 @@ class Chat:
         """Return how much waits to be stored."""
         return len(self._writer)
 
+    def count_rounds(self) -> int:
+        """Return how many commits of messages have been begun so far."""
+        return self._writer.begun
+
     async def close(self) -> None:
         """Finish what is being stored."""
         await self._writer.close()

@@ -35,6 +35,9 @@ class Writer:
         store: stores a batch, as Store.add_messages does.
         publish: tells a room, by its topic, of a stored message.
         memory: where to look up what a broken commit has stored after all.
+
+    Attributes:
+        begun: how many commits so far.
     """
 
     def __init__(self, store: StoreBatch, publish: Publish, memory: Memory | None = None) -> None:
@@ -46,6 +49,7 @@ class Writer:
         self._changes: set[asyncio.Task[None]] = set()
         # What they have in hand for so long that others do not wait for it.
         self._slow: set[Round] = set()
+        self.begun = 0
 
     async def say(self, topic: str, room: int, draft: Draft) -> Result:
         """Store a message and tell its room; what Store.add_messages says of it comes back.
@@ -126,6 +130,7 @@ class Writer:
             self._rounds.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _carry_out_round(self, taken: Round) -> None:
+        self.begun += 1
         watch = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._note_slow, taken)
         try:
             await self._store_all(taken.said)

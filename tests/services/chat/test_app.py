@@ -88,6 +88,17 @@ def test_an_origin_that_is_none_is_refused(environ: dict[str, str], origins: str
     assert "STAMPCHAT_ALLOWED_ORIGINS" in source.problems[0]
 
 
+async def put_ada_into_room_a(database: DatabaseSettings) -> None:
+    """Store both, as the first of their kind."""
+    connection = await asyncpg.connect(database.url.reveal())
+    await connection.execute(
+        "INSERT INTO users (identity, inserted_at, updated_at) VALUES ('ada', now(), now());"
+        "INSERT INTO channels (topic, inserted_at, updated_at) VALUES ('a', now(), now());"
+        "INSERT INTO members (channel_id, user_id, inserted_at, updated_at) VALUES (1, 1, now(), now());"
+    )
+    await connection.close()
+
+
 async def run(environ: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
     """Start the service's process."""
     return await asyncio.create_subprocess_exec(
@@ -145,6 +156,41 @@ async def test_the_process_migrates_serves_and_ends_on_sigterm(
     assert token.encode() not in errors
 
 
+def cores(process: asyncio.subprocess.Process) -> int:
+    """Return on how many cores it may run."""
+    return len(os.sched_getaffinity(process.pid))
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="NOT TESTED: this machine has one core")
+@pytest.mark.parametrize("affinity", ["storing", "off"])
+async def test_a_process_that_stores_much_stays_on_its_core(
+    environ: dict[str, str], database: DatabaseSettings, signer: Signer, client: aiohttp.ClientSession, affinity: str
+) -> None:
+    """And is let go when it is quiet; `off` leaves it where it is."""
+    await migrate(database, SERVICE.migrations)
+    await put_ada_into_room_a(database)
+    rates = {f"STAMPCHAT_{name}": "100000" for name in ("EVENTS_PER_SECOND", "EVENTS_BURST")}
+    process = await run({**environ, **rates, "STAMPCHAT_CPU_AFFINITY": affinity})
+    public, _ = await listening_ports(process)
+    usual = cores(process)
+    url = f"http://127.0.0.1:{public}/socket/websocket?token={mint(signer, 'ada', 'Ada')}&vsn=2.0.0"
+    async with client.ws_connect(url) as connected, asyncio.timeout(60):
+        socket = Phoenix(connected)
+        await socket.join("room:a")
+        said = 0
+        while cores(process) == usual and not (affinity == "off" and said == 300):
+            said += 1
+            await socket.shout("room:a", f"message {said}")
+        assert cores(process) == (1 if affinity == "storing" else usual)
+        while cores(process) < usual:
+            assert process.returncode is None
+            await asyncio.sleep(0.05)
+
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0
+
+
 async def test_a_process_without_its_secrets_does_not_start(environ: dict[str, str]) -> None:
     """Exit 1 and say which."""
     del environ["STAMPCHAT_SECRET_KEY_BASE_FILE"]
@@ -173,13 +219,7 @@ async def own_settings(settings: ChatSettings, own_postgres: PostgresServer) -> 
     """Make settings for that server."""
     database = DatabaseSettings(url=Secret(own_postgres.url("postgres")), pool_size=2, migrate_seconds=5)
     await migrate(database, SERVICE.migrations)
-    connection = await asyncpg.connect(database.url.reveal())
-    await connection.execute(
-        "INSERT INTO users (identity, inserted_at, updated_at) VALUES ('ada', now(), now());"
-        "INSERT INTO channels (topic, inserted_at, updated_at) VALUES ('a', now(), now());"
-        "INSERT INTO members (channel_id, user_id, inserted_at, updated_at) VALUES (1, 1, now(), now());"
-    )
-    await connection.close()
+    await put_ada_into_room_a(database)
     return replace(settings, database=database)
 
 

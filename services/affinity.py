@@ -1,0 +1,90 @@
+"""Keep an event loop on the core where it is while it asks its database all the time.
+
+A reader is woken by whoever writes to it, and Linux likes to wake it on the writer's core. Where a loop, its database
+and its clients share few cores, they so follow one another from core to core, and wait for one while another is idle.
+A loop that stays gives the others a place beside it. One that asks nothing is best off wherever it is woken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+# Questions a second from which on a loop stays, and below which it is let go.
+MANY = 20.0
+FEW = 5.0
+TICK_SECONDS = 0.25
+# Every so many ticks the scheduler may move it once more: somebody else may need this core for good.
+TICKS_ON_A_CORE = 40
+FREE_SECONDS = 0.02
+# Of the fields behind the name, the one that says where the thread ran last: proc_pid_stat(5), field 39.
+_PROCESSOR = 36
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def keeping_core(asked: Callable[[], int], *, tick: float = TICK_SECONDS) -> AsyncIterator[None]:
+    """Keep the running loop's thread on its core while it asks much, until the block ends.
+
+    Does nothing where the system cannot, or where there is one core to be on. Where it is refused it lets it be.
+
+    Args:
+        asked: returns how often the loop has asked its database so far.
+        tick: how often is looked, in seconds.
+    """
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
+    if len(allowed) < 2:  # noqa: PLR2004  # there is nothing to choose from
+        yield
+        return
+    keeping = asyncio.create_task(_keep(allowed, asked, tick))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
+
+
+async def _keep(allowed: set[int], asked: Callable[[], int], tick: float) -> None:
+    try:
+        while True:
+            while await _rate(asked, tick) < MANY:
+                pass
+            await _stay(allowed, asked, tick)
+    except OSError as error:
+        # A sandbox may forbid it, and a cpuset may be changed under us: it is an advantage, and no need.
+        logger.info("cores are left to the system", extra={"fields": {"reason": str(error)}})
+    finally:
+        with suppress(OSError):
+            os.sched_setaffinity(0, allowed)
+
+
+async def _stay(allowed: set[int], asked: Callable[[], int], tick: float) -> None:
+    """Stay until little is asked."""
+    rate = MANY
+    while rate >= FEW:
+        os.sched_setaffinity(0, {_core()})
+        for _ in range(TICKS_ON_A_CORE):
+            rate = await _rate(asked, tick)
+            if rate < FEW:
+                break
+        os.sched_setaffinity(0, allowed)
+        await asyncio.sleep(min(FREE_SECONDS, tick))
+
+
+async def _rate(asked: Callable[[], int], tick: float) -> float:
+    """Return how often is asked in a second, by what a tick has."""
+    began, before = time.monotonic(), asked()
+    await asyncio.sleep(tick)
+    return (asked() - before) / (time.monotonic() - began)
+
+
+def _core() -> int:
+    """Return the core that this thread runs on."""
+    return int(Path("/proc/thread-self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[_PROCESSOR])
