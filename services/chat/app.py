@@ -8,7 +8,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from services.affinity import keeping_core
 from services.chat.bus.opening import open_bus
 from services.chat.chat import Chat
 from services.chat.deletion import DELETER, Deleter, add_deletion_route
@@ -34,6 +33,7 @@ from services.health import Health, watch_database
 from services.merging import add_merging_route
 from services.metrics import Metrics
 from services.peers import Peer, open_session
+from services.scheduling import tuned
 from services.serve import Apps
 from services.tokens import Verifier
 from services.web import VERIFIER, create_internal_app, create_public_app
@@ -97,9 +97,9 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         add_deletion_route(apps.internal)
         add_merging_route(apps.internal, Merger(database).merge)
         features.add_to(apps.public, apps.internal)
-        async with rechecking(sockets, database, settings.limits.recheck_seconds), AsyncExitStack() as kept:
-            if settings.keeps_core:
-                await kept.enter_async_context(keeping_core(chat.count_rounds))
+        async with rechecking(sockets, database, settings.limits.recheck_seconds), AsyncExitStack() as scheduled:
+            if settings.tunes_scheduling:
+                await scheduled.enter_async_context(tuned(chat.count_rounds))
             yield apps
         await features.close()
         await chat.close()

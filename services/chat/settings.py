@@ -39,7 +39,7 @@ class ChatSettings:
         limits: what users may do at most.
         feature_limits: what they may do at most beyond the original.
         owns_sockets: whether a socket is ours after its upgrade (services.chat.line), or aiohttp's.
-        keeps_core: whether the loop stays on its core while it stores much (services.affinity).
+        tunes_scheduling: whether its loop is scheduled as suits it (services.scheduling); not where others share it.
         legacy_tokens: what judges the tokens of the system before ours, for a while after moving.
         bus: how the replicas tell each other.
     """
@@ -54,7 +54,7 @@ class ChatSettings:
     limits: Limits
     feature_limits: FeatureLimits = field(default_factory=FeatureLimits)
     owns_sockets: bool = True
-    keeps_core: bool = False
+    tunes_scheduling: bool = False
     legacy_tokens: LegacyTokens | None = None
     bus: BusSettings = BusSettings()  # noqa: RUF009  # it cannot be changed
 
@@ -73,7 +73,7 @@ def load_settings(source: Source) -> ChatSettings:
         limits=load_limits(source),
         feature_limits=load_feature_limits(source),
         owns_sockets=source.choice("SOCKET_HANDLER", ("own", "aiohttp"), "own") == "own",
-        keeps_core=source.choice("CPU_AFFINITY", ("storing", "off"), "storing") == "storing",
+        tunes_scheduling=source.choice("SCHEDULING", ("tuned", "system"), "tuned") == "tuned",
         legacy_tokens=load_legacy_tokens(source),
         bus=load_bus(source),
     )

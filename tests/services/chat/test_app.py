@@ -162,15 +162,15 @@ def cores(process: asyncio.subprocess.Process) -> int:
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="NOT TESTED: this machine has one core")
-@pytest.mark.parametrize("affinity", ["storing", "off"])
+@pytest.mark.parametrize("scheduling", ["tuned", "system"])
 async def test_a_process_that_stores_much_stays_on_its_core(
-    environ: dict[str, str], database: DatabaseSettings, signer: Signer, client: aiohttp.ClientSession, affinity: str
+    environ: dict[str, str], database: DatabaseSettings, signer: Signer, client: aiohttp.ClientSession, scheduling: str
 ) -> None:
-    """And is let go when it is quiet; `off` leaves it where it is."""
+    """And is let go when it is quiet; `system` leaves it where it is."""
     await migrate(database, SERVICE.migrations)
     await put_ada_into_room_a(database)
     rates = {f"STAMPCHAT_{name}": "100000" for name in ("EVENTS_PER_SECOND", "EVENTS_BURST")}
-    process = await run({**environ, **rates, "STAMPCHAT_CPU_AFFINITY": affinity})
+    process = await run({**environ, **rates, "STAMPCHAT_SCHEDULING": scheduling})
     public, _ = await listening_ports(process)
     usual = cores(process)
     url = f"http://127.0.0.1:{public}/socket/websocket?token={mint(signer, 'ada', 'Ada')}&vsn=2.0.0"
@@ -178,10 +178,11 @@ async def test_a_process_that_stores_much_stays_on_its_core(
         socket = Phoenix(connected)
         await socket.join("room:a")
         said = 0
-        while cores(process) == usual and not (affinity == "off" and said == 300):
+        while cores(process) == usual and not (scheduling == "system" and said == 300):
             said += 1
             await socket.shout("room:a", f"message {said}")
-        assert cores(process) == (1 if affinity == "storing" else usual)
+        assert cores(process) == (1 if scheduling == "tuned" else usual)
+        assert os.sched_getscheduler(process.pid) == (os.SCHED_BATCH if scheduling == "tuned" else os.SCHED_OTHER)
         while cores(process) < usual:
             assert process.returncode is None
             await asyncio.sleep(0.05)

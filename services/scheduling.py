@@ -1,8 +1,14 @@
-"""Keep an event loop on the core where it is while it asks its database all the time.
+"""Have the kernel schedule an event loop as suits one that talks with its database and many clients.
 
 A reader is woken by whoever writes to it, and Linux likes to wake it on the writer's core. Where a loop, its database
 and its clients share few cores, they so follow one another from core to core, and wait for one while another is idle.
-A loop that stays gives the others a place beside it. One that asks nothing is best off wherever it is woken.
+
+- A loop that asks its database all the time stays on its core, which gives the others a place beside it. One that asks
+  nothing is best off wherever it is woken.
+- A loop that is woken lets whoever runs there go on (SCHED_BATCH, sched(7)): more has come when it is its turn, and
+  what is told to many goes out in fewer pieces.
+
+Neither takes anything from others, and each thread of a process may do so by itself.
 """
 
 from __future__ import annotations
@@ -11,8 +17,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 # Questions a second from which on a loop stays, and below which it is let go.
@@ -24,25 +30,54 @@ TICKS_ON_A_CORE = 40
 FREE_SECONDS = 0.02
 # Of the fields behind the name, the one that says where the thread ran last: proc_pid_stat(5), field 39.
 _PROCESSOR = 36
+_LEFT = "scheduling is left to the system"
 
 logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def keeping_core(asked: Callable[[], int], *, tick: float = TICK_SECONDS) -> AsyncIterator[None]:
-    """Keep the running loop's thread on its core while it asks much, until the block ends.
+async def tuned(asked: Callable[[], int], *, tick: float = TICK_SECONDS) -> AsyncIterator[None]:
+    """Tune how the running loop's thread is scheduled, until the block ends.
 
-    Does nothing where the system cannot, or where there is one core to be on. Where it is refused it lets it be.
+    Does nothing where the system cannot, and lets it be where it is refused.
 
     Args:
         asked: returns how often the loop has asked its database so far.
         tick: how often is looked, in seconds.
     """
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
-    if len(allowed) < 2:  # noqa: PLR2004  # there is nothing to choose from
+    async with AsyncExitStack() as until_end:
+        if hasattr(os, "sched_setscheduler"):
+            until_end.enter_context(_batch())
+        cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
+        if len(cores) > 1:
+            await until_end.enter_async_context(_keeping(cores, asked, tick))
+        yield
+
+
+@contextmanager
+def _batch() -> Iterator[None]:
+    """Wake up without pushing others off the core."""
+    usual = os.sched_getscheduler(0)
+    if usual != os.SCHED_OTHER:
+        # Somebody decided otherwise: chrt(1), or a unit file.
         yield
         return
-    keeping = asyncio.create_task(_keep(allowed, asked, tick))
+    try:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    except OSError as error:
+        logger.info(_LEFT, extra={"fields": {"reason": str(error)}})
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, usual, os.sched_param(0))
+
+
+@asynccontextmanager
+async def _keeping(cores: set[int], asked: Callable[[], int], tick: float) -> AsyncIterator[None]:
+    keeping = asyncio.create_task(_keep(cores, asked, tick))
     try:
         yield
     finally:
@@ -59,7 +94,7 @@ async def _keep(allowed: set[int], asked: Callable[[], int], tick: float) -> Non
             await _stay(allowed, asked, tick)
     except OSError as error:
         # A sandbox may forbid it, and a cpuset may be changed under us: it is an advantage, and no need.
-        logger.info("cores are left to the system", extra={"fields": {"reason": str(error)}})
+        logger.info(_LEFT, extra={"fields": {"reason": str(error)}})
     finally:
         with suppress(OSError):
             os.sched_setaffinity(0, allowed)

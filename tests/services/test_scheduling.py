@@ -1,4 +1,4 @@
-"""A loop that asks its database all the time stays on a core; any other is left alone."""
+"""A loop that asks its database all the time stays on a core, and none pushes others off theirs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from services import affinity
-from services.affinity import keeping_core
+from services import scheduling
+from services.scheduling import tuned
 
 SECONDS = 60
 TICK = 0.02
@@ -62,7 +62,7 @@ async def until(fact: Callable[[], object]) -> None:
 async def test_it_stays_while_it_asks_much_and_is_let_go_afterwards(moves: list[int]) -> None:
     before = os.sched_getaffinity(0)
     asking = Asking(1000)
-    async with keeping_core(asking, tick=TICK):
+    async with tuned(asking, tick=TICK):
         await until(lambda: len(os.sched_getaffinity(0)) == ONE)
         (core,) = os.sched_getaffinity(0)
         assert core in before
@@ -78,8 +78,8 @@ async def test_it_stays_while_it_asks_much_and_is_let_go_afterwards(moves: list[
 @needs_two
 async def test_it_may_be_moved_once_in_a_while(moves: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else may need this core for good."""
-    monkeypatch.setattr(affinity, "TICKS_ON_A_CORE", 2)
-    async with keeping_core(Asking(1000), tick=TICK):
+    monkeypatch.setattr(scheduling, "TICKS_ON_A_CORE", 2)
+    async with tuned(Asking(1000), tick=TICK):
         await until(lambda: len(moves) > 4)
 
     assert moves[:5] == [ONE, ALL, ONE, ALL, ONE]
@@ -91,7 +91,7 @@ async def test_it_stays_on_the_core_that_it_is_on(moves: list[int]) -> None:
     allowed = os.sched_getaffinity(0)
     for core in allowed:
         os.sched_setaffinity(0, {core})
-        assert affinity._core() == core
+        assert scheduling._core() == core
     os.sched_setaffinity(0, allowed)
     assert moves == [ONE] * ALL + [ALL]
 
@@ -107,7 +107,7 @@ async def test_whoever_asks_little_is_left_alone(moves: list[int], step: int) ->
         looks += 1
         return asking()
 
-    async with keeping_core(asked, tick=0.2):
+    async with tuned(asked, tick=0.2):
         await until(lambda: looks > 6)
         assert moves == []
 
@@ -123,8 +123,8 @@ async def test_a_sandbox_that_forbids_it(monkeypatch: pytest.MonkeyPatch, caplog
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
     with caplog.at_level("INFO"):
-        async with keeping_core(Asking(1000), tick=TICK):
-            await until(lambda: "cores are left to the system" in caplog.text)
+        async with tuned(Asking(1000), tick=TICK):
+            await until(lambda: "scheduling is left to the system" in caplog.text)
 
     assert len(tried[0]) == ONE
     assert os.sched_getaffinity(0) == tried[-1]
@@ -135,10 +135,39 @@ async def test_where_there_is_nothing_to_choose(lacks: str, monkeypatch: pytest.
     """As on macOS, or in a container with one core."""
     if lacks == "the call":
         monkeypatch.delattr(os, "sched_setaffinity")
+        monkeypatch.delattr(os, "sched_setscheduler")
     else:
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     asking = Asking(1000)
-    async with keeping_core(asking, tick=TICK):
+    async with tuned(asking, tick=TICK):
         await asyncio.sleep(3 * TICK)
 
     assert asking() == asking.step, "it was looked at"
+
+
+async def test_it_pushes_nobody_off_the_core_until_the_end() -> None:
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    async with tuned(Asking(0)):
+        assert os.sched_getscheduler(0) == os.SCHED_BATCH
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+async def test_what_somebody_chose_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By chrt(1), or in a unit file."""
+    changes: list[int] = []
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: os.SCHED_IDLE)
+    monkeypatch.setattr(os, "sched_setscheduler", lambda _pid, policy, _param: changes.append(policy))
+    async with tuned(Asking(0)):
+        pass
+
+    assert changes == []
+
+
+async def test_a_policy_that_is_refused(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(_pid: int, _policy: int, _param: os.sched_param) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    with caplog.at_level("INFO"):
+        async with tuned(Asking(0)):
+            assert "scheduling is left to the system" in caplog.text
