@@ -24,9 +24,11 @@ from pathlib import Path
 # Questions a second from which on a loop stays, and below which it is let go.
 MANY = 20.0
 FEW = 5.0
-TICK_SECONDS = 0.25
-# Every so many ticks the scheduler may move it once more: somebody else may need this core for good.
-TICKS_ON_A_CORE = 40
+# A flood is over in seconds, so it is seen soon; whether it is over is looked at with more patience.
+TICK_SECONDS = 0.1
+TICKS_OF_A_LOOK = 10
+# Every so many looks the scheduler may move it once more: somebody else may need this core for good.
+LOOKS_ON_A_CORE = 10
 FREE_SECONDS = 0.02
 # Of the fields behind the name, the one that says where the thread ran last: proc_pid_stat(5), field 39.
 _PROCESSOR = 36
@@ -43,7 +45,7 @@ async def tuned(asked: Callable[[], int], *, tick: float = TICK_SECONDS) -> Asyn
 
     Args:
         asked: returns how often the loop has asked its database so far.
-        tick: how often is looked, in seconds.
+        tick: how often is looked whether it asks much, in seconds.
     """
     async with AsyncExitStack() as until_end:
         if hasattr(os, "sched_setscheduler"):
@@ -105,18 +107,18 @@ async def _stay(allowed: set[int], asked: Callable[[], int], tick: float) -> Non
     rate = MANY
     while rate >= FEW:
         os.sched_setaffinity(0, {_core()})
-        for _ in range(TICKS_ON_A_CORE):
-            rate = await _rate(asked, tick)
+        for _ in range(LOOKS_ON_A_CORE):
+            rate = await _rate(asked, tick * TICKS_OF_A_LOOK)
             if rate < FEW:
                 break
         os.sched_setaffinity(0, allowed)
         await asyncio.sleep(min(FREE_SECONDS, tick))
 
 
-async def _rate(asked: Callable[[], int], tick: float) -> float:
-    """Return how often is asked in a second, by what a tick has."""
+async def _rate(asked: Callable[[], int], seconds: float) -> float:
+    """Return how often is asked in a second, by what the next so many have."""
     began, before = time.monotonic(), asked()
-    await asyncio.sleep(tick)
+    await asyncio.sleep(seconds)
     return (asked() - before) / (time.monotonic() - began)
 
 

@@ -78,7 +78,7 @@ async def test_it_stays_while_it_asks_much_and_is_let_go_afterwards(moves: list[
 @needs_two
 async def test_it_may_be_moved_once_in_a_while(moves: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else may need this core for good."""
-    monkeypatch.setattr(scheduling, "TICKS_ON_A_CORE", 2)
+    monkeypatch.setattr(scheduling, "LOOKS_ON_A_CORE", 2)
     async with tuned(Asking(1000), tick=TICK):
         await until(lambda: len(moves) > 4)
 
