@@ -17,8 +17,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 # Questions a second from which on a loop stays, and below which it is let go.
@@ -48,33 +48,25 @@ async def tuned(asked: Callable[[], int], *, tick: float = TICK_SECONDS) -> Asyn
         tick: how often is looked whether it asks much, in seconds.
     """
     async with AsyncExitStack() as until_end:
-        if hasattr(os, "sched_setscheduler"):
-            until_end.enter_context(_batch())
+        if hasattr(os, "sched_setscheduler") and _push_nobody():
+            until_end.callback(os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
         cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
         if len(cores) > 1:
             await until_end.enter_async_context(_keeping(cores, asked, tick))
         yield
 
 
-@contextmanager
-def _batch() -> Iterator[None]:
-    """Wake up without pushing others off the core."""
-    usual = os.sched_getscheduler(0)
-    if usual != os.SCHED_OTHER:
+def _push_nobody() -> bool:
+    """Wake up from now on without pushing others off the core, and return whether that is a change."""
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
         # Somebody decided otherwise: chrt(1), or a unit file.
-        yield
-        return
+        return False
     try:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     except OSError as error:
         logger.info(_LEFT, extra={"fields": {"reason": str(error)}})
-        yield
-        return
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            os.sched_setscheduler(0, usual, os.sched_param(0))
+        return False
+    return True
 
 
 @asynccontextmanager
@@ -94,6 +86,7 @@ async def _keep(allowed: set[int], asked: Callable[[], int], tick: float) -> Non
             while await _rate(asked, tick) < MANY:
                 pass
             await _stay(allowed, asked, tick)
+            os.sched_setaffinity(0, allowed)
     except OSError as error:
         # A sandbox may forbid it, and a cpuset may be changed under us: it is an advantage, and no need.
         logger.info(_LEFT, extra={"fields": {"reason": str(error)}})
@@ -103,14 +96,12 @@ async def _keep(allowed: set[int], asked: Callable[[], int], tick: float) -> Non
 
 
 async def _stay(allowed: set[int], asked: Callable[[], int], tick: float) -> None:
-    """Stay until little is asked."""
-    rate = MANY
-    while rate >= FEW:
+    """Stay until little is asked; whoever calls lets go of the core then."""
+    while True:
         os.sched_setaffinity(0, {_core()})
         for _ in range(LOOKS_ON_A_CORE):
-            rate = await _rate(asked, tick * TICKS_OF_A_LOOK)
-            if rate < FEW:
-                break
+            if await _rate(asked, tick * TICKS_OF_A_LOOK) < FEW:
+                return
         os.sched_setaffinity(0, allowed)
         await asyncio.sleep(min(FREE_SECONDS, tick))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 from aiohttp import web
@@ -97,9 +97,8 @@ async def open_apps(settings: ChatSettings) -> AsyncIterator[Apps]:
         add_deletion_route(apps.internal)
         add_merging_route(apps.internal, Merger(database).merge)
         features.add_to(apps.public, apps.internal)
-        async with rechecking(sockets, database, settings.limits.recheck_seconds), AsyncExitStack() as scheduled:
-            if settings.tunes_scheduling:
-                await scheduled.enter_async_context(tuned(chat.count_rounds))
+        scheduled = tuned(chat.count_rounds) if settings.tunes_scheduling else nullcontext()
+        async with rechecking(sockets, database, settings.limits.recheck_seconds), scheduled:
             yield apps
         await features.close()
         await chat.close()
