@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -47,16 +48,23 @@ async def pooled(pooler: PgBouncer, make_database: MakeDatabase) -> dict[str, st
 
 async def test_the_pooler_breaks_kept_statements(pooled: dict[str, str]) -> None:
     """It gives the next transaction another session, so that a plain client with a cache fails: the test bites."""
-    clients = [await asyncpg.connect(pooled["chat"], statement_cache_size=100) for _ in range(4)]
+    async with contextlib.AsyncExitStack() as clients:
 
-    async def ask(client: asyncpg.Connection[asyncpg.Record]) -> None:
-        for number in range(50):
-            await client.fetchval("SELECT $1::int", number)
+        async def connected() -> asyncpg.Connection[asyncpg.Record]:
+            client = await asyncpg.connect(pooled["chat"], statement_cache_size=100)
+            clients.callback(client.terminate)
+            return client
 
-    with pytest.raises((asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)):
-        await asyncio.gather(*map(ask, clients))
-    for client in clients:
-        client.terminate()
+        asker, other, third = [await connected() for _ in range(3)]
+        # Both sessions are taken, and the asker's statement is known to its own alone; then they change places.
+        async with asker.transaction():
+            await asker.fetchval("SELECT $1::int", 1)
+            changing = other.transaction()
+            await changing.start()
+        async with third.transaction():
+            await changing.rollback()
+            with pytest.raises(asyncpg.InvalidSQLStatementNameError):
+                await asker.fetchval("SELECT $1::int", 1)
 
 
 async def test_a_pooler_is_noticed_whatever_the_settings_say(
