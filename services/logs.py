@@ -7,15 +7,17 @@ quoted in it; and whatever looks like a token or an address with a password is b
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import logging
 import re
 import secrets
 import sys
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -65,20 +67,33 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        exception = self.formatException(record.exc_info) if record.exc_info else ""
+        fields = getattr(record, "fields", {})
+        return self.line(record.created, record.levelname, record.getMessage(), fields, exception)
+
+    def line(self, created: float, level: str, message: str, fields: Mapping[str, Any], exception: str = "") -> str:
+        """Return the line of what somebody says now.
+
+        Args:
+            created: when, in seconds since 1970.
+            level: its name.
+            message: what is said.
+            fields: names of its own.
+            exception: what was raised, if anything.
+        """
         line: dict[str, Any] = {
-            "time": moment,
-            "level": record.levelname.lower(),
+            "time": datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds"),
+            "level": level.lower(),
             "service": self._service,
-            "message": record.getMessage(),
+            "message": message,
         }
         if current := request_id():
             line["request_id"] = current
         if trace := tracing.trace_id():
             line["trace_id"] = trace
-        line.update(getattr(record, "fields", {}))
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        line.update(fields)
+        if exception:
+            line["exception"] = exception
         return _blot(msgspec.json.encode(line, enc_hook=str).decode("utf-8", errors="replace"))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
@@ -118,10 +133,78 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
+class TurnHandler(logging.StreamHandler[TextIO]):
+    """Write what a turn of the event loop has logged in one piece when the turn is over.
+
+    After a restart every connect has a line, and a write for each was a good part of it. A warning, and what is worse,
+    is written at once, behind all that was said before it; so is everything where no loop runs.
+    """
+
+    def __init__(self, stream: TextIO, formatter: JsonFormatter) -> None:
+        super().__init__(stream)
+        self.setFormatter(formatter)
+        self._json = formatter
+        self._lines: list[str] = []
+        # Whose turn is waited for.
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record."""
+        try:
+            self._put(self.format(record), record.levelno)
+        except Exception:  # noqa: BLE001  # as logging's own handlers do
+            self.handleError(record)
+
+    def say(self, level: int, message: str, fields: Mapping[str, Any]) -> None:
+        """Take what has no record."""
+        line = self._json.line(time.time(), logging.getLevelName(level), message, fields)
+        self.acquire()
+        try:
+            self._put(line, level)
+        finally:
+            self.release()
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        self.acquire()
+        try:
+            self._loop = None
+            if self._lines:
+                text, self._lines = "\n".join((*self._lines, "")), []
+                self.stream.write(text)
+            super().flush()
+        finally:
+            self.release()
+
+    def _put(self, line: str, level: int) -> None:
+        self._lines.append(line)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is None or level >= logging.WARNING:
+            self.flush()
+        elif loop is not self._loop:
+            self._loop = loop
+            loop.call_soon(self.flush)
+
+
+def say(logger: logging.Logger, level: int, message: str, fields: Mapping[str, Any]) -> None:
+    """Log as logger.log(level, message, extra={"fields": fields}) does, for what is said with each request.
+
+    Where nobody but our own handler would see the record, none is made: that takes as long as all the rest.
+    """
+    if logger.isEnabledFor(level):
+        handlers = logging.root.handlers
+        if len(handlers) == 1 and isinstance(handlers[0], TurnHandler):
+            handlers[0].say(level, message, fields)
+        else:
+            logger.log(level, message, extra={"fields": fields})
+
+
 def configure_logging(service: str, level: str) -> None:
     """Send everything to stderr as JSON lines; the access log is our own, in services.web."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(service))
+    handler = TurnHandler(sys.stderr, JsonFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # What no line of ours says need not be found out for each (https://docs.python.org/3/howto/logging.html#optimization).
     logging._srcfile = None  # noqa: SLF001  # so the documentation has it

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from services import tracing
-from services.logs import REQUEST_ID_HEADER, adopt_request_id
+from services.logs import REQUEST_ID_HEADER, adopt_request_id, say
 from services.metrics import Metrics
 
 # Probes and scrapes come every few seconds and say nothing new.
@@ -101,13 +101,12 @@ def _latency(status: int, seconds: float) -> float:
 
 
 def _log(level: int, port: str, method: str, path: str, *, client: str, status: int, seconds: float) -> None:
-    if logger.isEnabledFor(level):
-        fields = {
-            "port": port,
-            "method": method,
-            "path": path,
-            "status": status,
-            "milliseconds": round(seconds * 1000, 1),
-            "client": client,
-        }
-        logger.log(level, "request", extra={"fields": fields})
+    fields = {
+        "port": port,
+        "method": method,
+        "path": path,
+        "status": status,
+        "milliseconds": round(seconds * 1000, 1),
+        "client": client,
+    }
+    say(logger, level, "request", fields)

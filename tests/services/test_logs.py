@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
+import subprocess
 import sys
+from collections.abc import Iterator
 
 import asyncpg
 import pytest
 
-from services.logs import JsonFormatter, adopt_request_id, describe, request_id, resume_request
+from services.logs import JsonFormatter, TurnHandler, adopt_request_id, describe, request_id, resume_request, say
+
+logger = logging.getLogger(__name__)
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:
@@ -110,3 +115,117 @@ def test_whatever_looks_like_a_secret_is_blotted_out_of_any_line() -> None:
     assert "me:pa:ss" not in line
     assert "eyJ" not in line
     assert json.loads(line)["url"] == "postgres://[…]@db/x"
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """Let our own handler be the only one, of a stream that can be looked at."""
+    stream, root = io.StringIO(), logging.root
+    before = root.handlers[:], root.level
+    root.handlers[:] = [TurnHandler(stream, JsonFormatter("auth"))]
+    root.setLevel(logging.INFO)
+    yield stream
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+
+
+def messages(stream: io.StringIO) -> list[str]:
+    """Return what has been written."""
+    return [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+
+
+async def test_what_a_turn_of_the_loop_logs_is_written_when_it_is_over(written: io.StringIO) -> None:
+    """In its order, and in one piece."""
+    writes: list[str] = []
+    write = written.write
+
+    def count(text: str) -> int:
+        writes.append(text)
+        return write(text)
+
+    written.write = count  # type: ignore[method-assign]
+    logger.info("one")
+    say(logger, logging.INFO, "two", {})
+    assert messages(written) == []
+    await asyncio.sleep(0)
+
+    assert messages(written) == ["one", "two"]
+    assert len(writes) == 1
+    logger.info("three")
+    await asyncio.sleep(0)
+    assert messages(written) == ["one", "two", "three"]
+
+
+async def test_a_warning_waits_for_nothing_and_stands_behind_what_was_said_before(written: io.StringIO) -> None:
+    """A process may end after it."""
+    logger.info("before")
+    logger.warning("at once")
+
+    assert messages(written) == ["before", "at once"]
+
+
+def test_without_a_loop_a_line_is_written_at_once(written: io.StringIO) -> None:
+    """Also where another loop has ended before it wrote what was said in it."""
+    logger.info("alone")
+    assert messages(written) == ["alone"]
+
+    def end(loop: asyncio.AbstractEventLoop) -> None:
+        loop.stop()
+        logger.info("last")
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        loop.call_soon(end, loop)
+        loop.run_forever()
+        assert messages(written) == ["alone"]
+        # It will have no turn any more, or who knows when.
+        logger.info("after")
+    assert messages(written) == ["alone", "last", "after"]
+
+
+async def test_another_thread_writes_at_once(written: io.StringIO) -> None:
+    """No turn of ours is to wait for it."""
+    logger.info("ours")
+    await asyncio.to_thread(logger.info, "theirs")
+
+    assert messages(written) == ["ours", "theirs"]
+
+
+def test_what_has_no_record_has_the_same_line(written: io.StringIO) -> None:
+    """And is as quiet as its logger."""
+    adopt_request_id("abcdef-123456")
+    fields = {"path": "/login", "status": 200}
+    logger.info("request", extra={"fields": fields})
+    say(logger, logging.INFO, "request", fields)
+    say(logger, logging.DEBUG, "request", fields)
+
+    first, second = map(json.loads, written.getvalue().splitlines())
+    assert first.pop("time")[:16] == second.pop("time")[:16]
+    assert first == second
+    assert first["request_id"] == "abcdef-123456"
+
+
+def test_where_somebody_else_listens_too_there_is_a_record(
+    written: io.StringIO, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Everybody has what was said then, once."""
+    logging.root.addHandler(caplog.handler)
+    say(logger, logging.INFO, "request", {"status": 200})
+
+    assert [(one.getMessage(), one.__dict__["fields"]) for one in caplog.records] == [("request", {"status": 200})]
+    assert messages(written) == ["request"]
+
+
+def test_what_was_said_last_is_written_at_the_end_of_the_process() -> None:
+    """Though its loop had no turn more."""
+    code = (
+        "import asyncio, logging; from services.logs import configure_logging\n"
+        "configure_logging('auth', 'info')\n"
+        "def end(loop):\n"
+        "    loop.stop(); logging.info('last')\n"
+        "loop = asyncio.new_event_loop(); loop.call_soon(end, loop)\n"
+        "loop.run_forever(); loop.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert '"message":"last"' in done.stderr
