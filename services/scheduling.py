@@ -21,6 +21,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
+from services.background import beside
+
 # Questions a second from which on a loop stays, and below which it is let go.
 MANY = 20.0
 FEW = 5.0
@@ -52,7 +54,7 @@ async def tuned(asked: Callable[[], int], *, tick: float = TICK_SECONDS) -> Asyn
             until_end.callback(os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
         cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
         if len(cores) > 1:
-            await until_end.enter_async_context(_keeping(cores, asked, tick))
+            await until_end.enter_async_context(beside(_keep(cores, asked, tick)))
         yield
 
 
@@ -67,17 +69,6 @@ def _push_nobody() -> bool:
         logger.info(_LEFT, extra={"fields": {"reason": str(error)}})
         return False
     return True
-
-
-@asynccontextmanager
-async def _keeping(cores: set[int], asked: Callable[[], int], tick: float) -> AsyncIterator[None]:
-    keeping = asyncio.create_task(_keep(cores, asked, tick))
-    try:
-        yield
-    finally:
-        keeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeping
 
 
 async def _keep(allowed: set[int], asked: Callable[[], int], tick: float) -> None:

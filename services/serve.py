@@ -20,6 +20,7 @@ from aiohttp import web
 from prometheus_client import disable_created_metrics
 
 from services.arrivals import BusySite
+from services.background import beside
 from services.connections import GuardedRunner
 from services.door import Door, Watch
 from services.errors import StartError
@@ -107,17 +108,15 @@ async def listening(apps: Apps, server: ServerSettings) -> AsyncIterator[Ports]:
     internal = web.AppRunner(apps.internal, access_log=None, shutdown_timeout=1, auto_decompress=False)
     # aiohttp waits so long twice: for the handler, and for what it leaves.
     public = GuardedRunner(apps.public, door, shutdown_timeout=server.grace_seconds / 2)
-    lag = asyncio.create_task(metrics.watch_loop())
-    try:
-        yield Ports(
-            internal=await _bind(internal, web.TCPSite, server.host, server.internal_port),
-            public=await _bind(public, BusySite, server.host, server.public_port),
-        )
-    finally:
-        await public.cleanup()
-        await internal.cleanup()
-        lag.cancel()
-        await asyncio.wait([lag])
+    async with beside(metrics.watch_loop()):
+        try:
+            yield Ports(
+                internal=await _bind(internal, web.TCPSite, server.host, server.internal_port),
+                public=await _bind(public, BusySite, server.host, server.public_port),
+            )
+        finally:
+            await public.cleanup()
+            await internal.cleanup()
 
 
 async def _bind(runner: web.AppRunner, make_site: type[web.TCPSite], host: str, port: int) -> int:

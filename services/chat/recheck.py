@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from services.background import beside
 from services.database import Database
 from services.errors import Unavailable
 
@@ -52,10 +53,5 @@ async def rechecking(sockets: Sockets, database: Database, seconds: float) -> As
                 # The sockets stay: whoever is gone can store nothing, and the next look finds them.
                 logger.warning("accounts were not rechecked", extra={"fields": {"code": error.code}})
 
-    watching = asyncio.create_task(watch())
-    try:
+    async with beside(watch()):
         yield
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
