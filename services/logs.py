@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -165,14 +166,15 @@ class TurnHandler(logging.StreamHandler[TextIO]):
             self.release()
 
     def flush(self) -> None:
-        """Write what has gathered."""
+        """Write what has gathered; a log that cannot be written any more stops nobody."""
         self.acquire()
         try:
             self._loop = None
-            if self._lines:
-                text, self._lines = "\n".join((*self._lines, "")), []
-                self.stream.write(text)
-            super().flush()
+            with suppress(OSError, ValueError):
+                if self._lines:
+                    text, self._lines = "\n".join((*self._lines, "")), []
+                    self.stream.write(text)
+                super().flush()
         finally:
             self.release()
 

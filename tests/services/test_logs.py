@@ -216,6 +216,26 @@ def test_where_somebody_else_listens_too_there_is_a_record(
     assert messages(written) == ["request"]
 
 
+@pytest.mark.parametrize("broken", [OSError("no space left"), ValueError("I/O operation on closed file")])
+async def test_a_log_that_cannot_be_written_stops_nobody(written: io.StringIO, broken: Exception) -> None:
+    """Neither who speaks nor the loop; what was said meanwhile is lost, and nothing after it."""
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context))
+
+    def fail(_text: str) -> int:
+        raise broken
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(written, "write", fail)
+        say(logger, logging.INFO, "lost", {})
+        await asyncio.sleep(0)
+        logger.warning("lost too")
+    logger.warning("there again")
+
+    assert failures == []
+    assert messages(written) == ["there again"]
+
+
 def test_what_was_said_last_is_written_at_the_end_of_the_process() -> None:
     """Though its loop had no turn more."""
     code = (
